@@ -1,0 +1,1 @@
+"""Let a coding agent drive machine-learning research while the server judges."""
