@@ -1,0 +1,1 @@
+"""Pure values and rules: no file, process, clock or network is touched here."""

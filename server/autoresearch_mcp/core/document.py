@@ -1,0 +1,45 @@
+"""What the objects of a JSON document have in common, and the plain values they hold."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+
+def whole(value: object) -> object:
+    """Let 46.0 be the integer 46, as JSON Schema does."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(whole)]
+Natural = Annotated[Whole, Field(ge=0)]
+Positive = Annotated[Whole, Field(ge=1)]
+Texts = tuple[str, ...]
+NonEmptyTexts = Annotated[Texts, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A closed, frozen object of the document: camelCase names in JSON, snake_case in Python."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        alias_generator=to_camel,
+        allow_inf_nan=False,
+    )
+
+    @field_validator("*")
+    @classmethod
+    def _not_null(cls, value: object) -> object:
+        """Refuse null: the schema knows fields that are left out, none that are empty."""
+        if value is None:
+            raise PydanticCustomError("null", "be left out rather than null")
+        return value
+
+
+class OpenSection(Section):
+    """An object that may carry fields of its author's own."""
+
+    model_config = ConfigDict(extra="allow")

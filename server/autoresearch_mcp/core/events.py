@@ -1,0 +1,257 @@
+"""The ledger's vocabulary: every event that can happen, and what it makes of a trial."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from autoresearch_mcp.core.trial import (
+    UNDER_WAY,
+    Outcome,
+    Phase,
+    ProcessId,
+    Role,
+    Run,
+    TrialRecord,
+    Value,
+    Verdict,
+)
+
+
+class Setting(Value):
+    """What must stay the same for two results to be ranked together."""
+
+    profile: str | None
+    """Profile of the prepared data; None for a recipe that prepares its own."""
+    data: str | None
+    """Id of the prepared data."""
+    device: str
+    """The accelerator or processor that MLX reports, or the machine's processor."""
+    mlx: str | None
+    python: str
+    blas: str
+    """Route of the CPU's BLAS, "none" where the wheel's own is used."""
+    rankable: bool = True
+    """False for a smoke test, whose results mean nothing."""
+
+    def differences(self, other: "Setting") -> tuple[str, ...]:
+        """List what differs, as "name: before -> after"."""
+        mine, theirs = self.model_dump(), other.model_dump()
+        return tuple(f"{k}: {mine[k]} -> {theirs[k]}" for k in mine if mine[k] != theirs[k])
+
+
+class ResearchStarted(Value):
+    """A research run begins: its branch exists and its rules are fixed."""
+
+    kind: Literal["research_started"] = "research_started"
+    research: str
+    """Full name of the branch, without refs/heads/."""
+    base: str
+    """Commit the branch was created at."""
+    protocol: str
+    """sha256 of protocol.json as committed at the base."""
+    harness: dict[str, str]
+    """Path -> sha256 of every harness file at the base."""
+    setting: Setting
+
+
+class Edited(Value):
+    """The intent to write a candidate's file into the user's working tree."""
+
+    kind: Literal["edited"] = "edited"
+    research: str
+    path: str
+    before: str
+    """sha256 of the content that is replaced."""
+    after: str
+
+
+class Staged(Value):
+    """A trial begins: its candidate is a commit under refs/autoresearch/trials/."""
+
+    kind: Literal["staged"] = "staged"
+    trial: int
+    research: str
+    base: str
+    candidate: str
+    arm: str
+    baseline: bool
+    hypothesis: str
+    added: int
+    removed: int
+
+
+class Queued(Value):
+    """The trial's process is alive and waits for the machine."""
+
+    kind: Literal["queued"] = "queued"
+    trial: int
+    process: ProcessId
+
+
+class Running(Value):
+    """The trial's process holds the machine."""
+
+    kind: Literal["running"] = "running"
+    trial: int
+
+
+class RunStarted(Value):
+    """One run begins."""
+
+    kind: Literal["run_started"] = "run_started"
+    trial: int
+    role: Role
+    arm: str
+    seed: int
+    directory: str
+
+
+class RunFinished(Value):
+    """The run under way ended."""
+
+    kind: Literal["run_finished"] = "run_finished"
+    trial: int
+    outcome: Outcome
+
+
+class CancelRequested(Value):
+    """Somebody asked for the trial's end."""
+
+    kind: Literal["cancel_requested"] = "cancel_requested"
+    trial: int
+
+
+class Measured(Value):
+    """The trial's outcome is known."""
+
+    kind: Literal["measured"] = "measured"
+    trial: int
+    outcome: Outcome
+
+
+class Decided(Value):
+    """The court has spoken."""
+
+    kind: Literal["decided"] = "decided"
+    trial: int
+    verdict: Verdict
+
+
+class Applying(Value):
+    """The intent to make branch and working tree follow the verdict."""
+
+    kind: Literal["applying"] = "applying"
+    trial: int
+    old: str
+    new: str
+    """Equal to `old` when nothing is kept."""
+
+
+class Done(Value):
+    """Nothing of this trial is left to do."""
+
+    kind: Literal["done"] = "done"
+    trial: int
+
+
+class Exported(Value):
+    """The results log was written to the working tree."""
+
+    kind: Literal["exported"] = "exported"
+    research: str
+    sha256: str
+
+
+_LaterEvent = (
+    Queued
+    | Running
+    | RunStarted
+    | RunFinished
+    | CancelRequested
+    | Measured
+    | Decided
+    | Applying
+    | Done
+)
+TrialEvent = Staged | _LaterEvent
+Event = ResearchStarted | Edited | Exported | TrialEvent
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+"""Reads an event back from its JSON."""
+
+_ARROWS: dict[str, frozenset[Phase]] = {
+    "queued": frozenset({Phase.STAGED}),
+    "running": frozenset({Phase.QUEUED}),
+    "run_started": frozenset({Phase.RUNNING}),
+    "run_finished": frozenset({Phase.RUNNING}),
+    "cancel_requested": UNDER_WAY,
+    "measured": UNDER_WAY - {Phase.MEASURED, Phase.AUDITED},
+    "decided": frozenset({Phase.MEASURED, Phase.AUDITED}),
+    "applying": frozenset({Phase.DECIDED}),
+    "done": frozenset({Phase.DECIDED, Phase.APPLYING}),
+}
+"""Event -> the phases in which it may happen."""
+
+
+class IllegalStep(Exception):
+    """Raised when an event does not fit the phase that its trial is in."""
+
+
+def advance(record: TrialRecord | None, event: TrialEvent, at: str) -> TrialRecord:
+    """Add one event to a trial.
+
+    Args:
+        record: The trial so far; None before its first event, which must be `Staged`.
+        event: What happened.
+        at: When it happened: UTC, ISO 8601.
+
+    Raises:
+        IllegalStep: The event cannot follow what happened so far.
+    """
+    if isinstance(event, Staged):
+        if record is not None:
+            raise IllegalStep(f"trial {event.trial} is already staged")
+        return _staged(event, at)
+    if record is None:
+        raise IllegalStep(f"trial {event.trial} does not exist")
+    if record.phase not in _ARROWS[event.kind]:
+        raise IllegalStep(f"trial {record.id} is {record.phase}: {event.kind} cannot follow")
+    return record.model_copy(update=_changes(record, event, at))
+
+
+def _staged(event: Staged, at: str) -> TrialRecord:
+    fields = event.model_dump(exclude={"kind", "trial"})
+    return TrialRecord(id=event.trial, phase=Phase.STAGED, staged_at=at, **fields)
+
+
+def _changes(record: TrialRecord, event: _LaterEvent, at: str) -> dict[str, object]:
+    """Return the fields of the record that the event sets."""
+    match event:
+        case Queued(process=process):
+            return {"phase": Phase.QUEUED, "process": process}
+        case Running():
+            return {"phase": Phase.RUNNING}
+        case RunStarted():
+            fields = event.model_dump(exclude={"kind", "trial"})
+            run = Run(number=len(record.runs) + 1, started_at=at, **fields)
+            return {"runs": (*record.runs, run)}
+        case RunFinished(outcome=outcome):
+            ended = record.runs[-1].model_copy(update={"outcome": outcome})
+            return {"runs": (*record.runs[:-1], ended)}
+        case CancelRequested():
+            return {"cancel_requested": True}
+        case Measured(outcome=outcome):
+            return {"phase": Phase.MEASURED, "outcome": outcome, "runs": _closed(record, outcome)}
+        case Decided(verdict=verdict):
+            return {"phase": Phase.DECIDED, "verdict": verdict, "ended_at": at}
+        case Applying(new=new):
+            return {"phase": Phase.APPLYING, "applying_to": new}
+        case Done():
+            return {"phase": Phase.DONE}
+
+
+def _closed(record: TrialRecord, outcome: Outcome) -> tuple[Run, ...]:
+    """End a run that was cut short, so that no record keeps one under way for ever."""
+    if record.current_run is None:
+        return record.runs
+    return (*record.runs[:-1], record.runs[-1].model_copy(update={"outcome": outcome}))

@@ -1,0 +1,172 @@
+"""What a trial is and the steps it goes through: one candidate, one or more runs, one verdict.
+
+    STAGED -> RUNNING -> MEASURED -> AUDITED -> DECIDED -> APPLYING -> DONE
+
+Each arrow is one event in the ledger (core/events.py); `advance` is the only code that
+knows which arrows exist.
+"""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Value(BaseModel):
+    """A frozen, closed value that travels to and from the ledger as JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Phase(StrEnum):
+    """Where a trial stands."""
+
+    STAGED = "staged"
+    """Recorded, its process not yet known to be alive."""
+    QUEUED = "queued"
+    """Its process waits for the machine's trial lease."""
+    RUNNING = "running"
+    """Its process owns the machine and executes runs."""
+    MEASURED = "measured"
+    AUDITED = "audited"
+    DECIDED = "decided"
+    """The verdict is in the ledger; nobody has asked to apply it yet."""
+    APPLYING = "applying"
+    """The intent to move the branch is recorded; the move may or may not have happened."""
+    DONE = "done"
+
+
+UNDER_WAY = frozenset({Phase.STAGED, Phase.QUEUED, Phase.RUNNING, Phase.MEASURED, Phase.AUDITED})
+"""Phases in which a trial's process should be alive."""
+
+
+class OutcomeKind(StrEnum):
+    """How a run, and with it a trial, ended."""
+
+    MEASURED = "measured"
+    CRASH = "crash"
+    TIMEOUT = "timeout"
+    OVER_BUDGET = "over_budget"
+    NO_METRIC = "no_metric"
+    TAMPERED = "tampered"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+class Outcome(Value):
+    """What one run came to. A crash is data: `value` is None then, never 0."""
+
+    kind: OutcomeKind
+    value: float | None = None
+    """The primary metric, in the protocol's unit and direction."""
+    reason: str
+    """One line for a person and an agent alike."""
+    error_class: str | None = None
+    """For a crash: syntax, import, shape, nan, oom, killed or other."""
+    hint: str | None = None
+    """What to try next."""
+    secondary: dict[str, float | None] = {}
+    """The protocol's secondary metrics by name, None where the log had none."""
+    exit_code: int | None = None
+    """Exit status of the run's process; minus the signal's number when a signal ended it."""
+    seconds: float = 0.0
+    """Wall-clock seconds from process start to its end, on the supervisor's clock."""
+
+
+class Role(StrEnum):
+    """Whose code a run executes."""
+
+    CANDIDATE = "candidate"
+    INCUMBENT = "incumbent"
+
+
+class Run(Value):
+    """One process, one seed."""
+
+    number: int
+    """Position within the trial, from 1."""
+    role: Role
+    arm: str
+    """Fingerprint of code + harness + data + environment: runs of one arm are comparable."""
+    seed: int
+    directory: str
+    """The run's fresh directory, removed when the run ends."""
+    started_at: str
+    """UTC, ISO 8601."""
+    outcome: Outcome | None = None
+    """None while the run is under way."""
+
+
+class VerdictStatus(StrEnum):
+    """What the court decided."""
+
+    KEEP = "keep"
+    DISCARD = "discard"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Verdict(Value):
+    """The decision on a trial, in plain words and in figures."""
+
+    status: VerdictStatus
+    reason: str
+    gain: float | None = None
+    """Improvement over the incumbent in metric units; positive is better in both directions."""
+
+
+class ProcessId(Value):
+    """A process told apart from a later one with the same number."""
+
+    pid: int
+    started: str
+    """When it started, in the unit that the system keeps."""
+    boot: str
+    """Which start of the machine it belongs to."""
+
+
+class TrialRecord(Value):
+    """A trial as the ledger's events add up to it."""
+
+    id: int
+    research: str
+    """Branch of the research run that the trial belongs to."""
+    phase: Phase
+    base: str
+    """Commit the candidate was built on: the research branch's head."""
+    candidate: str
+    """Commit of the candidate, reachable under refs/autoresearch/trials/."""
+    arm: str
+    baseline: bool
+    hypothesis: str
+    added: int = 0
+    """Lines that the candidate adds to its base."""
+    removed: int = 0
+    staged_at: str
+    """UTC, ISO 8601."""
+    ended_at: str | None = None
+    """When the verdict was recorded."""
+    process: ProcessId | None = None
+    runs: tuple[Run, ...] = ()
+    outcome: Outcome | None = None
+    verdict: Verdict | None = None
+    cancel_requested: bool = False
+    applying_to: str | None = Field(default=None)
+    """Commit that the branch moves to (the old head when nothing is kept)."""
+
+    @property
+    def kept(self) -> bool:
+        """Tell whether the branch holds, or is about to hold, this candidate."""
+        return (
+            self.verdict is not None
+            and self.verdict.status is VerdictStatus.KEEP
+            and self.phase in {Phase.APPLYING, Phase.DONE}
+        )
+
+    @property
+    def current_run(self) -> Run | None:
+        """Return the run that is under way, if any."""
+        return self.runs[-1] if self.runs and self.runs[-1].outcome is None else None
+
+    @property
+    def undecided(self) -> bool:
+        """Tell whether the trial has no verdict yet."""
+        return self.phase in UNDER_WAY
