@@ -1,0 +1,1 @@
+"""Each module touches one part of the world and decides nothing; none imports another."""

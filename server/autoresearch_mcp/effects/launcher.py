@@ -1,0 +1,97 @@
+"""The first code of every run: seeds the libraries, then becomes the protocol's command.
+
+Started by path in the recipe's own interpreter, which has none of the server's packages:
+nothing but the standard library may be imported at the top.
+
+    python -I -B -u launcher.py python SCRIPT ARG...     runs a Python script in place
+    python -I -B -u launcher.py exec PROGRAM ARG...      becomes any other program
+"""
+
+import ctypes
+import hashlib
+import os
+import random
+import runpy
+import signal
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+_SEED_BITS = 32
+_LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("random", ("seed",)),
+    ("numpy.random", ("seed", "default_rng")),
+    ("mlx.core.random", ("seed", "key")),
+)
+"""Module -> the functions that take a seed as their first argument."""
+
+_PLAIN = (int, float, str, bytes, bytearray, list, tuple, type(None))
+"""Types of seeds; anything else that is given in their place is a generator."""
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command with the trial's seed in force."""
+    die_with_parent()
+    kind, command = arguments[0], arguments[1:]
+    if kind == "exec":
+        os.execvp(command[0], command)
+    own_the_seed(int(os.environ["ARAH_TRIAL_SEED"]))
+    sys.argv = command
+    sys.path.insert(0, str(Path(command[0]).absolute().parent))
+    runpy.run_path(command[0], run_name="__main__")
+
+
+def die_with_parent() -> None:
+    """Let the kernel end this process should its supervisor die (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def own_the_seed(trial_seed: int) -> None:
+    """Seed random, numpy and mlx, and mix the trial's seed into every later seed call.
+
+    A recipe that says seed(42) gets other numbers in every run of a trial, and the same
+    ones when that run is repeated: the noise can be measured and no seed can be hunted.
+    """
+    for name, functions in _LIBRARIES:
+        if find_spec(name.partition(".")[0]) is None:
+            continue
+        module = import_module(name)
+        for function in functions:
+            if original := getattr(module, function, None):
+                setattr(module, function, _mixing(original, trial_seed))
+    random.seed(0)
+    for name in ("numpy.random", "mlx.core.random"):
+        if name in sys.modules:
+            sys.modules[name].seed(0)
+
+
+def mix(trial_seed: int, asked: object) -> int:
+    """Return the seed to use where a recipe asks for one.
+
+    Example:
+        >>> mix(1, 42) == mix(1, 42), mix(1, 42) == mix(2, 42)
+        (True, False)
+    """
+    digest = hashlib.sha256(f"{trial_seed}/{asked!r}".encode()).digest()
+    return int.from_bytes(digest[: _SEED_BITS // 8], "big")
+
+
+def _mixing(original: Callable[..., Any], trial_seed: int) -> Callable[..., Any]:
+    def seeded(*args: Any, **named: Any) -> Any:
+        name = next((name for name in ("seed", "a") if name in named), None)
+        # No seed asked for means fresh entropy: a run must not have any.
+        asked: Any = named.pop(name) if name else args[0] if args else None
+        if not isinstance(asked, _PLAIN):
+            return original(asked, *args[1:], **named)  # a generator, already seeded
+        return original(mix(trial_seed, asked), *args[1:], **named)
+
+    return seeded
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,61 @@
+"""The prepared data sets of this machine, found by their manifests."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoresearch_mcp.core.errors import Fault
+from autoresearch_mcp.core.manifest import Manifest, parse_manifest
+
+CACHE_VARIABLE = "AUTORESEARCH_CACHE"
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedData:
+    """A prepared data set and where it lies."""
+
+    folder: Path
+    manifest: Manifest
+
+
+def cache_folder() -> Path:
+    """Return the folder that holds one sub-folder per prepared data set."""
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named) if named else Path.home() / ".cache" / "autoresearch"
+
+
+def find(harness: bytes, cache: Path) -> PreparedData | None:
+    """Return the newest data set that this very harness prepared, or None.
+
+    Args:
+        harness: The content of the recipe's prepare.py.
+        cache: The folder to look in.
+    """
+    digest = hashlib.sha256(harness).hexdigest()
+    found: list[PreparedData] = []
+    for file in cache.glob("*/manifest.json"):
+        try:
+            manifest = parse_manifest(file.read_text(), str(file))
+        except (Fault, OSError):  # another version's, or not ours: not a candidate
+            continue
+        if manifest.harness_sha256 == digest:
+            found.append(PreparedData(file.parent, manifest))
+    return max(found, key=lambda data: data.manifest.created_at, default=None)
+
+
+def load(folder: Path) -> PreparedData:
+    """Return the data set in a folder.
+
+    Raises:
+        Fault: There is none, or not one that this version understands.
+    """
+    file = folder / "manifest.json"
+    try:
+        text = file.read_text()
+    except OSError as error:
+        raise Fault(
+            f"the prepared data at {folder} is gone ({error.strerror}): "
+            "run `autoresearch-mcp prepare`"
+        ) from error
+    return PreparedData(folder, parse_manifest(text, str(file)))

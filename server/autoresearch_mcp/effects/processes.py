@@ -1,0 +1,70 @@
+"""Processes told apart by number, start time and boot, so that a reused number fools nobody."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from autoresearch_mcp.core.trial import ProcessId
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a process that outlives this one: its own session, no terminal, output to a file."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def identify(pid: int | None = None) -> ProcessId:
+    """Return the identity of a process, by default the caller's.
+
+    Raises:
+        psutil.NoSuchProcess: There is no such process.
+    """
+    pid = os.getpid() if pid is None else pid
+    return ProcessId(pid=pid, started=_started(pid), boot=_boot())
+
+
+def is_alive(identity: ProcessId) -> bool:
+    """Tell whether that very process still runs; a zombie does not."""
+    try:
+        zombie = psutil.Process(identity.pid).status() == psutil.STATUS_ZOMBIE
+        return identify(identity.pid) == identity and not zombie
+    except psutil.NoSuchProcess:
+        return False
+
+
+def terminate(identity: ProcessId) -> None:
+    """Ask that very process to end; do nothing when it is gone."""
+    if is_alive(identity):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(identity.pid, signal.SIGTERM)
+
+
+def _started(pid: int) -> str:
+    # On Linux psutil's create_time() moves when the wall clock is corrected; the kernel's
+    # own figure (clock ticks since boot, proc(5) field 22) does not.
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text(errors="replace").rpartition(")")[2].split()[19]
+    except OSError:
+        return str(psutil.Process(pid).create_time())
+
+
+def _boot() -> str:
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return str(round(psutil.boot_time()))

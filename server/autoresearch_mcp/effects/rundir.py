@@ -1,0 +1,75 @@
+"""A run's own directory: fresh for every run, gone after it.
+
+recipe/    the tracked tree of the candidate's commit, written from git blobs
+home/      HOME: empty
+tmp/       TMPDIR
+run.json   the run's settings, read-only
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_PREFIX = "autoresearch-run-"
+_PASSED_ON = ("CUDA_HOME", "CUDA_PATH", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
+"""Variables of the operator's that a GPU run needs; everything else is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The folders of one run."""
+
+    path: Path
+
+    @classmethod
+    def create(cls) -> "RunDirectory":
+        """Make the folders under the system's temporary directory, private to the user."""
+        path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        for name in ("home", "tmp"):
+            (path / name).mkdir()
+        return cls(path)
+
+    @property
+    def recipe(self) -> Path:
+        """Return where the candidate's tree belongs; writing it there makes the folder."""
+        return self.path / "recipe"
+
+    def write_settings(self, settings: Mapping[str, object]) -> Path:
+        """Write the file that AUTORESEARCH_RUN names, read-only, and return its path."""
+        file = self.path / "run.json"
+        file.write_text(json.dumps(settings, indent=2))
+        file.chmod(0o400)
+        return file
+
+    def environment(self, python: Path, seed: int, extra: Mapping[str, str]) -> dict[str, str]:
+        """Return the whole environment of the run's process.
+
+        Args:
+            python: The recipe's interpreter; its folder comes first on PATH.
+            seed: The run's seed.
+            extra: Variables on top: the settings file, the BLAS.
+        """
+        passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        return {
+            "PATH": os.pathsep.join([str(python.parent), "/usr/local/bin", "/usr/bin", "/bin"]),
+            "HOME": str(self.path / "home"),
+            "TMPDIR": str(self.path / "tmp"),
+            "LANG": "C.UTF-8",
+            "ARAH_TRIAL_SEED": str(seed),
+            **passed_on,
+            **extra,
+        }
+
+    def remove(self) -> None:
+        """Remove everything, whatever the run left there."""
+        remove(self.path)
+
+
+def remove(path: Path) -> None:
+    """Remove a run's directory; anything that is not one is left alone."""
+    if path.name.startswith(_PREFIX) and path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)

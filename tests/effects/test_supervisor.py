@@ -1,0 +1,122 @@
+"""One run: its log, its end, and the end of everything it started."""
+
+import itertools
+import os
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from autoresearch_mcp.effects import supervisor
+from autoresearch_mcp.effects.supervisor import Execution, RunSpec
+
+
+def run(
+    tmp_path: Path, code: str, *, hard_timeout: float = 60.0, cancel_after: int | None = None
+) -> tuple[Execution, bytes]:
+    """Execute a piece of Python; cancel it when asked the n-th time."""
+    asked = itertools.count(1)
+    spec = RunSpec(
+        argv=(sys.executable, "-I", "-u", "-c", code),
+        cwd=tmp_path,
+        environment={"PATH": os.defpath, "MARK": str(tmp_path)},
+        log=tmp_path / "run.log",
+        hard_timeout=hard_timeout,
+    )
+    ended = supervisor.execute(
+        spec, lambda: cancel_after is not None and next(asked) > cancel_after
+    )
+    return ended, spec.log.read_bytes()
+
+
+def survivors(tmp_path: Path) -> list[psutil.Process]:
+    """Return processes that still carry the run's mark in their environment."""
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("MARK") == str(tmp_path):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def test_output_of_both_streams_and_the_exit_status_are_kept(tmp_path: Path) -> None:
+    code = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)"
+    ended, log = run(tmp_path, code)
+
+    assert (ended.exit_code, ended.stopped) == (7, None)
+    assert set(log.splitlines()) == {b"out", b"err"}
+
+
+def test_a_signal_shows_as_a_negative_exit_status(tmp_path: Path) -> None:
+    ended, _ = run(tmp_path, "import os; os.kill(os.getpid(), 9)")
+
+    assert ended.exit_code == -9
+
+
+def test_nothing_of_the_environment_is_inherited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "hunter2")
+    _, log = run(tmp_path, "import os; print(sorted(os.environ))")
+
+    assert b"SECRET" not in log
+    assert b"MARK" in log
+
+
+def test_standard_input_is_empty(tmp_path: Path) -> None:
+    _, log = run(tmp_path, "import sys; print(repr(sys.stdin.read()))")
+
+    assert log == b"''\n"
+
+
+def test_the_hard_timeout_ends_the_run(tmp_path: Path) -> None:
+    ended, log = run(tmp_path, "print('begun'); import time; time.sleep(3600)", hard_timeout=1.0)
+
+    assert ended.stopped == "timeout"
+    assert log == b"begun\n"
+
+
+def test_a_run_that_ignores_sigterm_ends_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_GRACE_SECONDS", 0.2)
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(3600)"
+    ended, _ = run(tmp_path, code, hard_timeout=1.0)
+
+    assert (ended.stopped, ended.exit_code) == ("timeout", -9)
+
+
+def test_cancelling_ends_the_run(tmp_path: Path) -> None:
+    ended, _ = run(tmp_path, "import time; time.sleep(3600)", cancel_after=1)
+
+    assert ended.stopped == "cancelled"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
+def test_no_daemon_survives_its_run(tmp_path: Path) -> None:
+    code = (
+        "import os, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0:\n"
+        "        time.sleep(3600)\n"
+        "    os._exit(0)\n"
+    )
+    ended, _ = run(tmp_path, code)
+
+    assert ended.exit_code == 0
+    assert survivors(tmp_path) == []
+
+
+def test_a_log_past_its_cap_is_cut_and_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "LOG_CAP_BYTES", 1000)
+    ended, log = run(tmp_path, "print('x' * 1_000_000); import sys; sys.exit(3)")
+
+    assert ended.exit_code == 3
+    assert len(log) == 1000
+    assert ended.dropped_bytes == 1_000_001 - 1000
