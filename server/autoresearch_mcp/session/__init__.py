@@ -1,0 +1,1 @@
+"""The research session: the only place that knows the order in which things happen."""

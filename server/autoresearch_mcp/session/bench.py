@@ -1,0 +1,127 @@
+"""Where runs happen: the recipe's interpreter, the prepared data and the machine's BLAS."""
+
+import hashlib
+import os
+from functools import cached_property
+from pathlib import Path
+
+from autoresearch_mcp.core import budget
+from autoresearch_mcp.core.budget import Budget
+from autoresearch_mcp.core.command import Command
+from autoresearch_mcp.core.errors import Fault
+from autoresearch_mcp.core.events import Setting
+from autoresearch_mcp.effects import blas, interpreter, launcher, prepared
+from autoresearch_mcp.effects.blas import Blas
+from autoresearch_mcp.effects.interpreter import Interpreter
+from autoresearch_mcp.effects.prepared import PreparedData
+from autoresearch_mcp.session.recipe import HARNESS_ENTRY, Recipe
+from autoresearch_mcp.session.rooms import Rooms
+
+
+class Bench:
+    """The machine as this recipe finds it. Each part is looked up once, when first needed."""
+
+    def __init__(self, rooms: Rooms, recipe: Recipe) -> None:
+        self._rooms = rooms
+        self.recipe = recipe
+
+    @cached_property
+    def interpreter(self) -> Interpreter:
+        """Return the recipe's interpreter, started once to see what it offers."""
+        root, override = self._rooms.repository.root, self._rooms.options.python
+        return interpreter.probe(interpreter.choose(root, override))
+
+    @cached_property
+    def data(self) -> PreparedData | None:
+        """Return the prepared data, None where there is none or the harness needs none."""
+        if not self.recipe.reads_run_file:
+            return None
+        harness = self._rooms.repository.read(self.recipe.commit, HARNESS_ENTRY) or b""
+        return prepared.find(harness, prepared.cache_folder())
+
+    def check_ready(self) -> None:
+        """Return if a run could start now.
+
+        Raises:
+            Fault: The harness needs data that nobody has prepared, or MLX does not load.
+        """
+        if self.recipe.reads_run_file and self.data is None:
+            raise Fault(
+                f"no prepared data for this {HARNESS_ENTRY} under {prepared.cache_folder()}: "
+                "run `autoresearch-mcp prepare` once (seconds, no network needed)"
+            )
+        if self.interpreter.problem:
+            raise Fault(
+                f"MLX does not load in {self.interpreter.path}: {self.interpreter.problem}; "
+                "run `autoresearch-mcp doctor`"
+            )
+
+    @cached_property
+    def blas(self) -> Blas:
+        """Return the BLAS that runs on the CPU are given."""
+        return blas.ensure(self.interpreter.path, _own_cache())
+
+    @property
+    def budget(self) -> Budget:
+        """Return the limits in force for a run."""
+        execution = self.recipe.protocol.execution
+        profile = self.data.manifest.profile if self.data else None
+        training = execution.stop_condition.training_seconds_budget
+        hard_timeout = execution.hard_timeout_seconds
+        return budget.in_force(training or hard_timeout, hard_timeout, profile)
+
+    @property
+    def setting(self) -> Setting:
+        """Return what must not change between two results that are to be ranked."""
+        manifest = self.data.manifest if self.data else None
+        return Setting(
+            profile=manifest.profile.name if manifest else None,
+            data=manifest.data_id if manifest else None,
+            device=self.interpreter.device,
+            mlx=self.interpreter.mlx,
+            python=self.interpreter.python,
+            blas=self.blas.route,
+            rankable=manifest.rankable if manifest else True,
+        )
+
+    def arm(self, code: str) -> str:
+        """Return the fingerprint under which runs of this code are pooled.
+
+        Args:
+            code: Fingerprint of the candidate's surface.
+        """
+        parts = [code, *sorted(self.recipe.harness.values()), self.setting.model_dump_json()]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def argv(self, command: Command) -> tuple[str, ...]:
+        """Return the program that executes the protocol's command, launcher first."""
+        start = (str(self.interpreter.path), "-I", "-B", "-u", launcher.__file__)
+        if command.kind == "recipe_python":
+            return (*start, "python", command.script, *command.args)
+        return (*start, "exec", *command.args)
+
+    def settings(self, seed: int) -> dict[str, object]:
+        """Return what the run file tells the harness."""
+        data = self.data
+        return {
+            "data": str(data.folder) if data else None,
+            "profile": data.manifest.profile.model_dump() if data else None,
+            "time_budget": self.budget.training_seconds,
+            "seed": seed,
+            "handover_fd": None,
+        }
+
+    def variables(self, run_file: Path) -> dict[str, str]:
+        """Return the environment variables that this machine and recipe call for."""
+        found = {"AUTORESEARCH_RUN": str(run_file), **self.blas.environment}
+        if self.interpreter.device_kind == "cpu":
+            # MLX compiles CPU kernels with the machine's C++ compiler, half a minute of it
+            # in every fresh TMPDIR: no gain within a short budget.
+            found["MLX_DISABLE_COMPILE"] = "1"
+        return found
+
+
+def _own_cache() -> Path:
+    """Return the folder for what the server can always make again."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "autoresearch-mcp"

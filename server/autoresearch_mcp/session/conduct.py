@@ -1,0 +1,174 @@
+"""A trial's own process: it owns the trial's runs and records what comes of them.
+
+It answers to nobody but the ledger, so that the client and the server may come and go.
+"""
+
+import os
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+
+from autoresearch_mcp.core.decision import Action, judge
+from autoresearch_mcp.core.errors import Fault
+from autoresearch_mcp.core.events import Measured, Queued, RunFinished, Running, RunStarted
+from autoresearch_mcp.core.outcomes import RunFacts, outcome_of
+from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Role, TrialRecord
+from autoresearch_mcp.effects import locks, processes, supervisor
+from autoresearch_mcp.effects.rundir import RunDirectory
+from autoresearch_mcp.effects.supervisor import RunSpec
+from autoresearch_mcp.session import court
+from autoresearch_mcp.session.bench import Bench
+from autoresearch_mcp.session.recipe import recipe_at
+from autoresearch_mcp.session.rooms import Rooms
+from autoresearch_mcp.session.settling import conclude
+
+
+class _Stopped(Exception):
+    """Raised where the trial was asked to end while it waited for the machine."""
+
+
+def conduct(rooms: Rooms, trial_id: int) -> None:
+    """See one staged trial through to its verdict."""
+    Conductor(rooms, trial_id).run()
+
+
+def lease_path() -> Path:
+    """Return the lock that makes trials on this machine wait for each other."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "autoresearch-mcp" / "lease"
+
+
+class Conductor:
+    """Executes the runs that the court asks for, one after the other."""
+
+    def __init__(self, rooms: Rooms, trial_id: int) -> None:
+        self._rooms = rooms
+        self._id = trial_id
+        self._stop = threading.Event()
+        research = rooms.ledger.research(self._trial.research)
+        assert research is not None
+        self._recipe = recipe_at(rooms.repository, research.base)
+        self._bench = Bench(rooms, self._recipe)
+
+    @property
+    def _trial(self) -> TrialRecord:
+        trial = self._rooms.ledger.trial(self._id)
+        if trial is None:
+            raise Fault(f"there is no trial {self._id}")
+        return trial
+
+    @property
+    def _trials(self) -> tuple[TrialRecord, ...]:
+        return self._rooms.ledger.trials(self._trial.research)
+
+    def run(self) -> None:
+        """Wait for the machine, execute the runs, record outcome and verdict."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        ledger = self._rooms.ledger
+        ledger.append(Queued(trial=self._id, process=processes.identify()))
+        try:
+            with locks.hold(lease_path(), while_waiting=self._give_up_if_stopped):
+                ledger.append(Running(trial=self._id))
+                outcome = self._race()
+        except _Stopped:
+            outcome = self._stopped_outcome()
+        except Fault as fault:
+            outcome = Outcome(
+                kind=OutcomeKind.INTERRUPTED,
+                reason=f"the trial could not be run: {fault}",
+                hint="A person must mend that; then start the trial again.",
+            )
+        with locks.hold(self._rooms.lock):
+            ledger.append(Measured(trial=self._id, outcome=outcome))
+            conclude(self._rooms, self._id)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._stop.set()
+
+    def _race(self) -> Outcome:
+        """Run whom the court asks for until it has enough, or until a run fails."""
+        rule = court.rule_of(self._recipe.protocol, self._rooms.options)
+        while True:
+            trial, trials = self._trial, self._trials
+            match judge(court.case_of(trial, trials), rule).action:
+                case Action.RUN_CANDIDATE:
+                    outcome = self._run(Role.CANDIDATE, trial)
+                case Action.RUN_INCUMBENT:
+                    incumbent = court.incumbent_of(trials)
+                    assert incumbent is not None
+                    outcome = self._incumbent_failed(self._run(Role.INCUMBENT, incumbent))
+                case _:
+                    return court.measured(
+                        trial, trials, self._recipe.protocol.measurement.primary_metric.name
+                    )
+            if outcome.kind is not OutcomeKind.MEASURED:
+                return outcome
+
+    def _run(self, role: Role, whose: TrialRecord) -> Outcome:
+        """Execute one run of a trial's candidate in a fresh directory."""
+        ledger = self._rooms.ledger
+        seed = 1 + court.runs_of(whose.arm, self._trials)
+        directory = RunDirectory.create()
+        ledger.append(
+            RunStarted(
+                trial=self._id, role=role, arm=whose.arm, seed=seed, directory=str(directory.path)
+            )
+        )
+        try:
+            outcome = self._execute(directory, whose.candidate, seed)
+        finally:
+            directory.remove()
+        ledger.append(RunFinished(trial=self._id, outcome=outcome))
+        return outcome
+
+    def _execute(self, directory: RunDirectory, commit: str, seed: int) -> Outcome:
+        bench, protocol = self._bench, self._recipe.protocol
+        log = self._rooms.files.run_log(self._id, len(self._trial.runs))
+        run_file = directory.write_settings(bench.settings(seed))
+        python = bench.interpreter.path
+        self._rooms.repository.materialise(commit, directory.recipe, {self._recipe.log_path})
+        execution = supervisor.execute(
+            RunSpec(
+                argv=bench.argv(self._recipe.command),
+                cwd=directory.recipe / protocol.execution.cwd,
+                environment=directory.environment(python, seed, bench.variables(run_file)),
+                log=log,
+                hard_timeout=bench.budget.hard_timeout_seconds,
+            ),
+            self._stop.is_set,
+        )
+        if execution.stopped == "cancelled":
+            return self._stopped_outcome(execution.seconds)
+        facts = RunFacts(
+            exit_code=execution.exit_code,
+            timed_out=execution.stopped == "timeout",
+            seconds=execution.seconds,
+            hard_timeout=bench.budget.hard_timeout_seconds,
+        )
+        return outcome_of(facts, self._rooms.files.read(log), protocol.measurement)
+
+    def _stopped_outcome(self, seconds: float = 0.0) -> Outcome:
+        """Tell a cancelled trial from one whose process was ended by the system."""
+        if self._trial.cancel_requested:
+            return Outcome(
+                kind=OutcomeKind.CANCELLED, reason="cancelled on request", seconds=seconds
+            )
+        return Outcome(
+            kind=OutcomeKind.INTERRUPTED,
+            reason="the trial's process was asked to end by the system",
+            hint="Start the trial again: the candidate is still in place.",
+            seconds=seconds,
+        )
+
+    def _incumbent_failed(self, outcome: Outcome) -> Outcome:
+        """Blame no candidate for a run of the incumbent that gave no value."""
+        if outcome.kind in {OutcomeKind.MEASURED, OutcomeKind.CANCELLED}:
+            return outcome
+        reason = f"a run of the incumbent failed ({outcome.kind}: {outcome.reason})"
+        return outcome.model_copy(update={"kind": OutcomeKind.INTERRUPTED, "reason": reason})
+
+    def _give_up_if_stopped(self) -> None:
+        if self._stop.is_set():
+            raise _Stopped

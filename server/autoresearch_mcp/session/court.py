@@ -1,0 +1,100 @@
+"""From the ledger's trials to a verdict: what counts, who is the incumbent, what follows."""
+
+from collections.abc import Sequence
+
+from autoresearch_mcp.core.decision import Action, Case, Observation, Rule, judge
+from autoresearch_mcp.core.events import Decided
+from autoresearch_mcp.core.protocol_schema import Protocol
+from autoresearch_mcp.core.trial import (
+    Outcome,
+    OutcomeKind,
+    TrialRecord,
+    Verdict,
+    VerdictStatus,
+)
+from autoresearch_mcp.session.rooms import Options
+
+_NOT_ITS_FAULT = frozenset({OutcomeKind.CANCELLED, OutcomeKind.INTERRUPTED})
+_STATUS = {
+    Action.KEEP: VerdictStatus.KEEP,
+    Action.DISCARD: VerdictStatus.DISCARD,
+    Action.INCONCLUSIVE: VerdictStatus.INCONCLUSIVE,
+}
+
+
+def incumbent_of(trials: Sequence[TrialRecord]) -> TrialRecord | None:
+    """Return the trial whose candidate the branch holds: the last kept, first the baseline."""
+    return next((t for t in reversed(trials) if t.kept), None)
+
+
+def case_of(trial: TrialRecord, trials: Sequence[TrialRecord]) -> Case:
+    """Return what the court needs to know about a trial.
+
+    Args:
+        trial: The trial in question.
+        trials: All trials of its research run, oldest first, itself included.
+    """
+    earlier = [t for t in trials if t.id < trial.id]
+    incumbent = None if trial.baseline else incumbent_of(earlier)
+    return Case(
+        trial=trial.id,
+        candidate=trial.arm,
+        incumbent=incumbent.arm if incumbent else None,
+        observations=tuple(
+            Observation(t.id, run.arm, run.outcome.value)
+            for t in trials
+            if t.id <= trial.id
+            for run in t.runs
+            if run.outcome is not None and run.outcome.kind not in _NOT_ITS_FAULT
+        ),
+        net_lines=trial.added - trial.removed,
+    )
+
+
+def rule_of(protocol: Protocol, options: Options) -> Rule:
+    """Return the evidence rule in force."""
+    return Rule(
+        direction=protocol.measurement.primary_metric.direction,
+        preset=options.preset,
+        min_gain_bips=protocol.measurement.min_score_improvement_bips or 0,
+    )
+
+
+def measured(trial: TrialRecord, trials: Sequence[TrialRecord], metric: str) -> Outcome:
+    """Sum up the runs of the trial's arm: its value is their mean.
+
+    An arm that was measured before brings its earlier runs along.
+    """
+    outcomes = [
+        run.outcome
+        for t in trials
+        for run in t.runs
+        if run.arm == trial.arm and run.outcome is not None and run.outcome.value is not None
+    ]
+    values = [outcome.value for outcome in outcomes if outcome.value is not None]
+    value = sum(values) / len(values)
+    runs = "1 run" if len(values) == 1 else f"mean of {len(values)} runs"
+    last = outcomes[-1]
+    return last.model_copy(update={"value": value, "reason": f"{metric} {value:.6f} ({runs})"})
+
+
+def verdict_on(trial: TrialRecord, trials: Sequence[TrialRecord], rule: Rule) -> Decided:
+    """Return the decision on a trial whose outcome is known."""
+    if trial.outcome is None:
+        raise ValueError(f"trial {trial.id} has no outcome yet")
+    match trial.outcome.kind:
+        case OutcomeKind.MEASURED:
+            ruling = judge(case_of(trial, trials), rule)
+            status = _STATUS.get(ruling.action, VerdictStatus.INCONCLUSIVE)
+            verdict = Verdict(status=status, reason=ruling.reason, gain=ruling.gain)
+        case OutcomeKind.INTERRUPTED:
+            verdict = Verdict(status=VerdictStatus.INCONCLUSIVE, reason=trial.outcome.reason)
+        case kind:
+            reason = f"{kind}: {trial.outcome.reason}"
+            verdict = Verdict(status=VerdictStatus.DISCARD, reason=reason)
+    return Decided(trial=trial.id, verdict=verdict)
+
+
+def runs_of(arm: str, trials: Sequence[TrialRecord]) -> int:
+    """Return how many runs an arm has had, whatever came of them."""
+    return sum(run.arm == arm for t in trials for run in t.runs)

@@ -1,0 +1,87 @@
+"""The recipe as committed: its contract, its surface and its harness."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+from autoresearch_mcp.core.command import Command, parse_command
+from autoresearch_mcp.core.errors import Fault
+from autoresearch_mcp.core.protocol import parse_protocol
+from autoresearch_mcp.core.protocol_schema import Protocol
+from autoresearch_mcp.core.surface import Surface
+from autoresearch_mcp.effects.repository import Repository
+
+PROTOCOL_FILE = "protocol.json"
+HARNESS_ENTRY = "prepare.py"
+"""The harness file whose hash a prepared data set names."""
+
+_RUN_FILE_VARIABLE = b"AUTORESEARCH_RUN"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a commit says about the research: nothing here is read from the working tree.
+
+    Args:
+        commit: The commit.
+        protocol: Its protocol.json.
+        protocol_sha256: Hash of that file.
+        surface: Which files may change.
+        command: The one command that a run executes.
+        files: The tracked files of the surface.
+        harness: Path -> sha256 of every harness file.
+        reads_run_file: Whether the harness takes its settings and data from the server.
+    """
+
+    commit: str
+    protocol: Protocol
+    protocol_sha256: str
+    surface: Surface
+    command: Command
+    files: tuple[str, ...]
+    harness: dict[str, str]
+    reads_run_file: bool
+
+    @classmethod
+    def at(cls, repository: Repository, commit: str) -> "Recipe":
+        """Read the recipe that a commit holds.
+
+        Raises:
+            Fault: protocol.json is not committed or not valid, or its surface or harness
+                names no tracked file.
+        """
+        text = repository.read(commit, PROTOCOL_FILE)
+        if text is None:
+            raise Fault(
+                f"{PROTOCOL_FILE} is not committed at the top of {repository.root}: "
+                "write one, commit it, and try again"
+            )
+        protocol = parse_protocol(text.decode(errors="replace"))
+        surface = Surface.of(protocol)
+        tracked = [entry.path for entry in repository.tree(commit)]
+        files = surface.files(tracked)
+        if not files:
+            globs = ", ".join(protocol.mutable_surface.allowed_globs)
+            raise Fault(f"no tracked file matches the surface ({globs}): commit the recipe first")
+        contents = {path: repository.read(commit, path) or b"" for path in surface.harness(tracked)}
+        return cls(
+            commit=commit,
+            protocol=protocol,
+            protocol_sha256=hashlib.sha256(text).hexdigest(),
+            surface=surface,
+            command=parse_command(protocol.execution.command),
+            files=files,
+            harness={path: hashlib.sha256(c).hexdigest() for path, c in contents.items()},
+            reads_run_file=any(_RUN_FILE_VARIABLE in c for c in contents.values()),
+        )
+
+    @property
+    def log_path(self) -> str:
+        """Return the results log's path."""
+        return self.protocol.provenance.results_log.path
+
+
+@lru_cache(maxsize=8)
+def recipe_at(repository: Repository, commit: str) -> Recipe:
+    """Return the recipe of a commit; a commit never changes, so it is read once."""
+    return Recipe.at(repository, commit)

@@ -1,0 +1,71 @@
+"""The effects that a session works through, opened once for a recipe."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoresearch_mcp.core.decision import Preset
+from autoresearch_mcp.effects.ledger import Ledger
+from autoresearch_mcp.effects.repository import Repository, Vault
+from autoresearch_mcp.effects.trialfiles import TrialFiles
+from autoresearch_mcp.effects.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the operator chose on the command line.
+
+    Args:
+        python: The recipe's interpreter, where it is not its own `.venv`.
+        preset: The evidence rule.
+    """
+
+    python: Path | None = None
+    preset: Preset = "single"
+
+    def as_arguments(self) -> list[str]:
+        """Return the command line that gives a trial's process the same options."""
+        python = [] if self.python is None else ["--python", str(self.python)]
+        return [*python, "--evidence", self.preset]
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """One recipe's repository, working tree, ledger and trial files.
+
+    Args:
+        repository: Reads git.
+        vault: Writes git.
+        workspace: The user's working tree.
+        ledger: The record of everything that happened.
+        files: Logs.
+        options: The operator's choices.
+    """
+
+    repository: Repository
+    vault: Vault
+    workspace: Workspace
+    ledger: Ledger
+    files: TrialFiles
+    options: Options
+
+    @classmethod
+    def open(cls, path: Path, options: Options) -> "Rooms":
+        """Find the repository that holds `path` and open everything that belongs to it.
+
+        Raises:
+            Fault: There is no usable git repository.
+        """
+        repository = Repository.discover(path)
+        return cls(
+            repository,
+            Vault(repository),
+            Workspace(repository.root),
+            Ledger(repository.state / "ledger.sqlite"),
+            TrialFiles(repository.state),
+            options,
+        )
+
+    @property
+    def lock(self) -> Path:
+        """Return the lock that one step at a time holds, whichever server takes it."""
+        return self.repository.state / "lock"

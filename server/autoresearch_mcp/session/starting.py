@@ -1,0 +1,226 @@
+"""Start a research run, and start a trial in it."""
+
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from autoresearch_mcp.core import edits
+from autoresearch_mcp.core.edits import DiffStat
+from autoresearch_mcp.core.errors import Fault, Refusal
+from autoresearch_mcp.core.events import Event, ResearchStarted, Staged
+from autoresearch_mcp.core.fingerprint import arm_fingerprint
+from autoresearch_mcp.core.trial import Phase, TrialRecord
+from autoresearch_mcp.effects import locks, processes
+from autoresearch_mcp.session.bench import Bench
+from autoresearch_mcp.session.rooms import Rooms
+from autoresearch_mcp.session.settling import settle
+from autoresearch_mcp.session.state import State, look
+
+_TRIAL_REFS = "refs/autoresearch/trials"
+_REPORT_SECONDS = 60.0
+_POLL_SECONDS = 0.02
+_MAX_HYPOTHESIS = 500
+
+
+def run_trial(rooms: Rooms, hypothesis: str) -> TrialRecord:
+    """Start a trial of the surface as the working tree has it, and return once it is alive.
+
+    Raises:
+        Refusal: The moment is wrong, or there is nothing to try.
+        Fault: The recipe, its data or its branch needs a person.
+    """
+    hypothesis = " ".join(hypothesis.split())
+    if not 0 < len(hypothesis) <= _MAX_HYPOTHESIS or not hypothesis.isprintable():
+        raise Refusal(
+            "trial.hypothesis",
+            f"say why it helps: one sentence of plain text, {_MAX_HYPOTHESIS} characters at most",
+        )
+    with locks.hold(rooms.lock):
+        settle(rooms)
+        state = look(rooms)
+        _check_turn(state)
+        bench = Bench(rooms, state.recipe)
+        bench.check_ready()
+        candidate = state.candidate()
+        if state.started is None:
+            _check_unmodified(candidate)
+            state = _start_research(state, bench)
+        _check_unchanged_world(state, bench)
+        trial = _stage(state, bench, candidate, hypothesis)
+        return _launch(rooms, trial)
+
+
+def _check_turn(state: State) -> None:
+    if trial := state.under_way:
+        raise Refusal(
+            "session.busy",
+            f"trial {trial.id} is going on: call wait_trial(trial_id={trial.id}), or cancel_trial",
+        )
+    if trial := state.awaiting_application:
+        raise Refusal(
+            "session.verdict",
+            f"trial {trial.id} is decided: call commit_or_revert(trial_id={trial.id}) first",
+        )
+
+
+def _check_unmodified(candidate: Mapping[str, bytes]) -> None:
+    if candidate:
+        names = ", ".join(candidate)
+        raise Refusal(
+            "session.baseline",
+            f"the first trial measures the unmodified recipe, but {names} differs from the last "
+            "commit: undo that change (or commit it yourself to make it the baseline), then call "
+            "run_trial",
+        )
+
+
+def _start_research(state: State, bench: Bench) -> State:
+    """Fix the rules of a new research run and put HEAD on its branch, touching no file."""
+    rooms, head = state.rooms, state.head
+    if operation := rooms.repository.in_progress():
+        raise Fault(f"a git {operation} is in progress: finish or abort it, then try again")
+    branch = _free_branch(state)
+    rooms.ledger.append(
+        ResearchStarted(
+            research=branch,
+            base=head.commit,
+            protocol=state.recipe.protocol_sha256,
+            harness=state.recipe.harness,
+            setting=bench.setting,
+        )
+    )
+    ref = f"refs/heads/{branch}"
+    if not (rooms.vault.move(ref, head.commit, None) and rooms.vault.switch(ref, head)):
+        raise Fault("HEAD moved while the research run was being started: try again")
+    return look(rooms)
+
+
+def _free_branch(state: State) -> str:
+    """Return today's branch name, with -2, -3 ... where it is taken."""
+    pattern = state.recipe.protocol.provenance.git_workflow.branch_pattern or "autoresearch/"
+    stem = pattern.rstrip("/") + "/" + datetime.now(UTC).strftime("%Y-%m-%d")
+    number, name = 1, stem
+    while state.rooms.repository.ref(f"refs/heads/{name}") or state.rooms.ledger.research(name):
+        number += 1
+        name = f"{stem}-{number}"
+    return name
+
+
+def _check_unchanged_world(state: State, bench: Bench) -> None:
+    """Refuse to compare what cannot be compared: moved branch, changed harness or machine."""
+    assert state.started is not None
+    if state.head.commit != state.expected_head:
+        raise Fault(
+            f"branch {state.research} is at {state.head.commit[:7]}, but the ledger left it at "
+            f"{state.expected_head[:7]}: somebody committed or moved it. To go on from here, "
+            "switch to a new branch (git switch -c NAME): the next trial starts a new research "
+            "run there with its own baseline"
+        )
+    if differences := state.started.setting.differences(bench.setting):
+        raise Fault(
+            "the setting changed since the baseline ("
+            + "; ".join(differences)
+            + "): results would not be comparable. Restore it, or switch to a new branch (git "
+            "switch -c NAME) to start a research run with its own baseline"
+        )
+
+
+def _stage(
+    state: State, bench: Bench, candidate: Mapping[str, bytes], hypothesis: str
+) -> TrialRecord:
+    """Write the candidate as a commit and the trial into the ledger."""
+    rooms, base = state.rooms, state.head.commit
+    incumbent = state.incumbent
+    arm = bench.arm(_code(state, candidate))
+    if incumbent is None:
+        _check_unmodified(candidate)
+    else:
+        _check_worth_a_trial(state, candidate, arm, incumbent)
+    commit = base
+    if candidate:
+        when = datetime.now(UTC).replace(microsecond=0)
+        commit = rooms.vault.commit(base, candidate, f"Candidate: {hypothesis}\n", when=when)
+    lines = _lines(state, candidate)
+    research = state.research
+    assert research is not None
+
+    def staged(trial: int) -> Event:
+        return Staged(
+            trial=trial,
+            research=research,
+            base=base,
+            candidate=commit,
+            arm=arm,
+            baseline=incumbent is None,
+            hypothesis=hypothesis,
+            added=lines.added,
+            removed=lines.removed,
+        )
+
+    event = rooms.ledger.append_with(staged)
+    assert isinstance(event, Staged)
+    rooms.vault.move(f"{_TRIAL_REFS}/{event.trial}", commit, None)
+    trial = rooms.ledger.trial(event.trial)
+    assert trial is not None
+    return trial
+
+
+def _check_worth_a_trial(
+    state: State, candidate: Mapping[str, bytes], arm: str, incumbent: TrialRecord
+) -> None:
+    if not candidate or arm == incumbent.arm:
+        raise Refusal(
+            "session.no_change",
+            "the candidate is the incumbent's code (comments and layout do not count): "
+            "change something with apply_edit, then call run_trial",
+        )
+    unknown = [path for path, content in candidate.items() if not state.is_known(content)]
+    if unknown:
+        raise Refusal(
+            "surface.unknown",
+            f"{', '.join(unknown)} was changed outside this server; call apply_edit(adopt=true) "
+            "to take it as the candidate, then call run_trial",
+        )
+
+
+def _code(state: State, candidate: Mapping[str, bytes]) -> str:
+    """Return the fingerprint of the whole surface with the candidate's files in place."""
+    contents = {
+        path: candidate.get(path) or state.incumbent_source(path) for path in state.recipe.files
+    }
+    return "\n".join(
+        f"{path} {arm_fingerprint(content.decode(errors='replace'))}"
+        for path, content in sorted(contents.items())
+    )
+
+
+def _lines(state: State, candidate: Mapping[str, bytes]) -> DiffStat:
+    stats = [
+        edits.diff_stat(
+            state.incumbent_source(path).decode(errors="replace"), content.decode(errors="replace")
+        )
+        for path, content in candidate.items()
+    ]
+    return DiffStat(sum(s.added for s in stats), sum(s.removed for s in stats))
+
+
+def _launch(rooms: Rooms, trial: TrialRecord) -> TrialRecord:
+    """Start the trial's own process and wait for its first entry in the ledger."""
+    command = [
+        *(sys.executable, "-m", "autoresearch_mcp", "_trial", str(trial.id)),
+        *("--repo", str(rooms.repository.root)),
+        *rooms.options.as_arguments(),
+    ]
+    log = rooms.files.process_log(trial.id)
+    process = processes.start(command, log)
+    deadline = time.monotonic() + _REPORT_SECONDS
+    while True:
+        present = rooms.ledger.trial(trial.id)
+        if present is not None and present.phase is not Phase.STAGED:
+            return present
+        if process.poll() is not None or time.monotonic() > deadline:
+            settle(rooms)
+            said = rooms.files.last_line(log)
+            raise Fault(f"the process of trial {trial.id} did not start{said}; its log: {log}")
+        time.sleep(_POLL_SECONDS)

@@ -1,0 +1,90 @@
+"""Where the research stands: read anew for every call, never remembered."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from autoresearch_mcp.core.errors import Refusal
+from autoresearch_mcp.core.events import ResearchStarted
+from autoresearch_mcp.core.trial import Phase, TrialRecord
+from autoresearch_mcp.effects.repository import Head
+from autoresearch_mcp.session import court
+from autoresearch_mcp.session.recipe import Recipe, recipe_at
+from autoresearch_mcp.session.rooms import Rooms
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A look at the repository and the ledger at one moment.
+
+    Args:
+        rooms: Where it was read.
+        recipe: The recipe under its rules: as committed when the research run began,
+            or at HEAD where none has.
+        head: The user's HEAD.
+        started: How the research run that HEAD is on began; None where there is none.
+        trials: The trials of the research run that HEAD is on, oldest first.
+    """
+
+    rooms: Rooms
+    recipe: Recipe
+    head: Head
+    started: ResearchStarted | None
+    trials: tuple[TrialRecord, ...]
+
+    @property
+    def research(self) -> str | None:
+        """Return the branch of the research run that HEAD is on, None where there is none."""
+        return self.started.research if self.started else None
+
+    @property
+    def incumbent(self) -> TrialRecord | None:
+        """Return the trial whose candidate the branch holds, None before the baseline."""
+        return court.incumbent_of(self.trials)
+
+    @property
+    def under_way(self) -> TrialRecord | None:
+        """Return the recipe's trial that has no verdict yet, whichever research run it is of."""
+        return next((t for t in self.rooms.ledger.unfinished() if t.undecided), None)
+
+    @property
+    def awaiting_application(self) -> TrialRecord | None:
+        """Return the decided trial that commit_or_revert has not been called for."""
+        waiting = {Phase.DECIDED, Phase.APPLYING}
+        return next((t for t in reversed(self.trials) if t.phase in waiting), None)
+
+    @property
+    def expected_head(self) -> str:
+        """Return the commit that the research branch is at unless somebody moved it."""
+        applied = [t.applying_to for t in self.trials if t.phase is Phase.DONE and t.applying_to]
+        return applied[-1] if applied else self.recipe.commit
+
+    def incumbent_source(self, path: str) -> bytes:
+        """Return a surface file as the branch's head holds it."""
+        content = self.rooms.repository.read(self.head.commit, path)
+        if content is None:
+            raise Refusal("surface.path", f"{path} is not in the branch's last commit")
+        return content
+
+    def candidate(self) -> Mapping[str, bytes]:
+        """Return the surface files of the working tree that differ from the branch's head."""
+        present = {path: self.rooms.workspace.read(path) for path in self.recipe.files}
+        return {p: c for p, c in present.items() if c != self.incumbent_source(p)}
+
+    def is_known(self, content: bytes) -> bool:
+        """Tell whether a surface file's content came through this server."""
+        digest = hashlib.sha256(content).hexdigest()
+        return self.research is not None and self.rooms.ledger.knows(self.research, digest)
+
+
+def look(rooms: Rooms) -> State:
+    """Read where the research stands.
+
+    Raises:
+        Fault: The repository or its protocol cannot be used.
+    """
+    head = rooms.repository.head()
+    started = rooms.ledger.research(head.branch) if head.branch else None
+    commit = started.base if started else head.commit
+    trials = rooms.ledger.trials(started.research) if started else ()
+    return State(rooms, recipe_at(rooms.repository, commit), head, started, trials)

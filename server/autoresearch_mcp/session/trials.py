@@ -1,0 +1,162 @@
+"""What can be asked about trials, and done with them once they have started."""
+
+import time
+
+from autoresearch_mcp.core.errors import Refusal
+from autoresearch_mcp.core.events import Applying, CancelRequested
+from autoresearch_mcp.core.trial import Phase, TrialRecord, VerdictStatus
+from autoresearch_mcp.effects import locks, processes
+from autoresearch_mcp.session import views
+from autoresearch_mcp.session.answers import AppliedView, MetricsView, TrialView
+from autoresearch_mcp.session.bench import Bench
+from autoresearch_mcp.session.recipe import recipe_at
+from autoresearch_mcp.session.rooms import Rooms
+from autoresearch_mcp.session.settling import commit_kept, finish_applying, settle
+from autoresearch_mcp.session.state import look
+
+_LOG_BYTES = 4096
+_MOST_LISTED = 20
+_CANCEL_SECONDS = 30.0
+_POLL_SECONDS = 0.05
+
+
+def show(rooms: Rooms, trial_id: int) -> TrialView:
+    """Show where a trial stands, after mending what a dead process left.
+
+    Raises:
+        Refusal: There is no such trial.
+    """
+    trial = find(rooms, trial_id)
+    if trial.undecided and not (trial.process and processes.is_alive(trial.process)):
+        with locks.hold(rooms.lock):
+            settle(rooms)
+        trial = find(rooms, trial_id)
+    recipe = recipe_at(rooms.repository, _base(rooms, trial))
+    trials = rooms.ledger.trials(trial.research)
+    return views.trial_view(rooms, trial, trials, Bench(rooms, recipe).budget)
+
+
+def find(rooms: Rooms, trial_id: int) -> TrialRecord:
+    """Return a trial.
+
+    Raises:
+        Refusal: There is no such trial.
+    """
+    trial = rooms.ledger.trial(trial_id)
+    if trial is None:
+        known = [t.id for t in look(rooms).trials]
+        there = f"the last one is {known[-1]}" if known else "none has been started"
+        raise Refusal("trial.unknown", f"there is no trial {trial_id}; {there}")
+    return trial
+
+
+def cancel(rooms: Rooms, trial_id: int) -> TrialView:
+    """End a trial that is going on, and return once it has ended.
+
+    Raises:
+        Refusal: There is no such trial, or it has ended already.
+    """
+    trial = find(rooms, trial_id)
+    if not trial.undecided:
+        raise Refusal("trial.ended", f"trial {trial_id} has ended: {views.next_step(trial)}")
+    with locks.hold(rooms.lock):
+        trial = find(rooms, trial_id)
+        if trial.undecided and not trial.cancel_requested:
+            rooms.ledger.append(CancelRequested(trial=trial_id))
+        if trial.process:
+            processes.terminate(trial.process)
+    deadline = time.monotonic() + _CANCEL_SECONDS
+    while trial.process and processes.is_alive(trial.process) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    return show(rooms, trial_id)
+
+
+def commit_or_revert(rooms: Rooms, trial_id: int) -> AppliedView:
+    """Make branch and working tree follow the server's verdict.
+
+    Raises:
+        Refusal: The trial has no verdict yet, or HEAD is elsewhere.
+        Fault: Somebody moved the branch.
+    """
+    with locks.hold(rooms.lock):
+        settle(rooms)
+        trial = find(rooms, trial_id)
+        if trial.undecided:
+            raise Refusal("session.busy", f"trial {trial_id} has no verdict yet: call wait_trial")
+        notes: tuple[str, ...] = ()
+        if trial.phase is Phase.DECIDED:
+            notes = _apply(rooms, trial)
+        return _applied(find(rooms, trial_id), notes)
+
+
+def metrics(
+    rooms: Rooms, *, trial_id: int | None, last: int, best: bool, log_lines: int
+) -> MetricsView:
+    """Show results: one trial whole, the best ones, or the last ones.
+
+    Args:
+        rooms: The recipe's rooms.
+        trial_id: The trial to show whole.
+        last: How many trials to list, newest last.
+        best: List the best ones by value instead, best first.
+        log_lines: Lines of the trial's log to add.
+    """
+    state = look(rooms)
+    metric = state.recipe.protocol.measurement.primary_metric
+    listed = list(state.trials[-min(last, _MOST_LISTED) :])
+    if best:
+        sign = 1 if metric.direction == "minimize" else -1
+        valued = [
+            (t.outcome.value, t) for t in state.trials if t.outcome and t.outcome.value is not None
+        ]
+        listed = [
+            t for _, t in sorted(valued, key=lambda v: sign * v[0])[: min(last, _MOST_LISTED)]
+        ]
+    asked = find(rooms, trial_id) if trial_id is not None else None
+    newest = asked or (state.trials[-1] if state.trials else None)
+    log = views.log_tail(rooms, newest, _LOG_BYTES, log_lines) if newest and log_lines else None
+    return MetricsView(
+        metric=f"{metric.name}, {metric.direction}",
+        trials=[] if asked else [views.trial_line(t) for t in listed],
+        total=len(state.trials),
+        incumbent=views.incumbent_view(state.incumbent),
+        trial=show(rooms, asked.id) if asked else None,
+        log=log,
+        next_step=views.next_step(newest)
+        if newest
+        else "Call run_trial(hypothesis='baseline') to measure the unmodified recipe.",
+    )
+
+
+def _apply(rooms: Rooms, trial: TrialRecord) -> tuple[str, ...]:
+    head = rooms.repository.head()
+    if head.branch != trial.research:
+        raise Refusal(
+            "session.branch",
+            f"trial {trial.id} belongs to branch {trial.research}, but HEAD is on "
+            f"{head.branch or 'no branch'}: switch back (git switch {trial.research}) first",
+        )
+    assert trial.verdict is not None
+    kept = trial.verdict.status is VerdictStatus.KEEP
+    new = commit_kept(rooms, trial) if kept else trial.base
+    rooms.ledger.append(Applying(trial=trial.id, old=trial.base, new=new))
+    return finish_applying(rooms, find(rooms, trial.id))
+
+
+def _applied(trial: TrialRecord, notes: tuple[str, ...]) -> AppliedView:
+    assert trial.verdict is not None
+    moved = trial.applying_to is not None and trial.applying_to != trial.base
+    return AppliedView(
+        trial_id=trial.id,
+        verdict=views.verdict_view(trial.verdict),
+        branch=trial.research,
+        commit=trial.applying_to[:7] if moved and trial.applying_to else None,
+        notes=list(notes),
+        next_step=views.next_step(trial),
+    )
+
+
+def _base(rooms: Rooms, trial: TrialRecord) -> str:
+    started = rooms.ledger.research(trial.research)
+    assert started is not None
+    return started.base

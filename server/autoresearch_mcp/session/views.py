@@ -1,0 +1,188 @@
+"""From records to answers: what an agent is shown, and what it is told to do next."""
+
+from datetime import UTC, datetime
+
+from autoresearch_mcp.core import logtext, resultslog
+from autoresearch_mcp.core.budget import Budget
+from autoresearch_mcp.core.progress import parse_progress
+from autoresearch_mcp.core.trial import (
+    OutcomeKind,
+    Phase,
+    TrialRecord,
+    Verdict,
+    VerdictStatus,
+)
+from autoresearch_mcp.session.answers import (
+    BudgetView,
+    IncumbentView,
+    OutcomeView,
+    ProgressView,
+    TrialLine,
+    TrialView,
+    VerdictView,
+)
+from autoresearch_mcp.session.rooms import Rooms
+
+_SHORT = 7
+_PROGRESS_BYTES = 4096
+_FAILED_LOG_BYTES = 2048
+_LINE_CHARACTERS = 120
+_STARTUP_SECONDS = 10.0
+"""What a run takes beside its training budget, until one has been measured."""
+
+
+def budget_view(budget: Budget) -> BudgetView:
+    """Show the limits in force."""
+    return BudgetView(
+        training_seconds=budget.training_seconds,
+        hard_timeout_seconds=budget.hard_timeout_seconds,
+        set_by=budget.set_by,
+    )
+
+
+def incumbent_view(incumbent: TrialRecord | None) -> IncumbentView | None:
+    """Show the code to beat."""
+    if incumbent is None or incumbent.outcome is None or incumbent.outcome.value is None:
+        return None
+    commit = incumbent.applying_to or incumbent.candidate
+    return IncumbentView(
+        trial_id=incumbent.id, value=incumbent.outcome.value, commit=commit[:_SHORT]
+    )
+
+
+def verdict_view(verdict: Verdict) -> VerdictView:
+    """Show a decision."""
+    return VerdictView(status=verdict.status, reason=verdict.reason, gain=verdict.gain)
+
+
+def trial_view(
+    rooms: Rooms, trial: TrialRecord, trials: tuple[TrialRecord, ...], budget: Budget
+) -> TrialView:
+    """Show where a trial stands.
+
+    Args:
+        rooms: Where its logs are.
+        trial: The trial.
+        trials: All trials of its research run.
+        budget: The limits in force.
+    """
+    outcome = trial.outcome
+    incumbent = next((t for t in reversed(trials) if t.kept and t.id != trial.id), None)
+    return TrialView(
+        trial_id=trial.id,
+        status=_status(trial),
+        hypothesis=_short(trial.hypothesis),
+        baseline=trial.baseline,
+        candidate=trial.candidate[:_SHORT],
+        elapsed_s=round(_elapsed(trial), 1),
+        eta_s=_eta(trial, trials, budget),
+        budget=budget_view(budget),
+        progress=_progress(rooms, trial),
+        incumbent=incumbent_view(incumbent),
+        outcome=None
+        if outcome is None
+        else OutcomeView(
+            **outcome.model_dump(mode="json", exclude={"seconds"}),
+            seconds=round(outcome.seconds, 2),
+        ),
+        verdict=None if trial.verdict is None else verdict_view(trial.verdict),
+        log_tail=_failed_log(rooms, trial),
+        next_step=next_step(trial),
+    )
+
+
+def trial_line(trial: TrialRecord) -> TrialLine:
+    """Show one trial in a list."""
+    verdict, outcome = trial.verdict, trial.outcome
+    return TrialLine(
+        trial_id=trial.id,
+        status=_status(trial) if verdict is None or outcome is None else resultslog.status(trial),
+        value=outcome.value if outcome else None,
+        gain=verdict.gain if verdict else None,
+        hypothesis=_short("baseline" if trial.baseline else trial.hypothesis),
+        reason=_short(verdict.reason if verdict else ""),
+    )
+
+
+def next_step(trial: TrialRecord) -> str:
+    """Say what the agent should do, given where a trial stands."""
+    if trial.undecided:
+        return (
+            f"The trial is still going on. Call wait_trial(trial_id={trial.id}) until it has a "
+            "verdict. Do not start another trial and do not edit meanwhile."
+        )
+    assert trial.verdict is not None
+    assert trial.outcome is not None
+    if trial.phase in {Phase.DECIDED, Phase.APPLYING}:
+        effect = (
+            "commits the change and makes it the incumbent"
+            if trial.verdict.status is VerdictStatus.KEEP
+            else "puts the incumbent's file back"
+        )
+        return f"Call commit_or_revert(trial_id={trial.id}): it {effect}."
+    if trial.outcome.kind is OutcomeKind.INTERRUPTED:
+        return "Call run_trial again with the same hypothesis: the candidate is still in place."
+    if trial.baseline and trial.verdict.status is not VerdictStatus.KEEP:
+        return "The unmodified recipe gave no value: a person must mend it; then call run_trial."
+    return "Think of one change, make it with apply_edit, then call run_trial."
+
+
+def now() -> datetime:
+    """Return the current time, UTC."""
+    return datetime.now(UTC)
+
+
+def _status(trial: TrialRecord) -> str:
+    if trial.undecided:
+        return "queued" if trial.phase in {Phase.STAGED, Phase.QUEUED} else "running"
+    return "done" if trial.phase is Phase.DONE else "decided"
+
+
+def _elapsed(trial: TrialRecord) -> float:
+    end = datetime.fromisoformat(trial.ended_at) if trial.ended_at else now()
+    return max(0.0, (end - datetime.fromisoformat(trial.staged_at)).total_seconds())
+
+
+def _eta(trial: TrialRecord, trials: tuple[TrialRecord, ...], budget: Budget) -> float | None:
+    """Estimate the seconds to the verdict from the last measured run, else from the budget."""
+    if not trial.undecided:
+        return None
+    measured = [t.outcome.seconds for t in trials if t.outcome and t.outcome.value is not None]
+    expected = measured[-1] if measured else budget.training_seconds + _STARTUP_SECONDS
+    run = trial.current_run
+    since = now() - datetime.fromisoformat(run.started_at) if run else None
+    return round(max(1.0, expected - (since.total_seconds() if since else 0.0)), 0)
+
+
+def _progress(rooms: Rooms, trial: TrialRecord) -> ProgressView | None:
+    run = trial.current_run
+    if run is None:
+        return None
+    log = rooms.files.read(rooms.files.run_log(trial.id, run.number), _PROGRESS_BYTES)
+    seen = parse_progress(log)
+    if seen is None:
+        return ProgressView(run=run.number)
+    return ProgressView(
+        run=run.number,
+        step=seen.step,
+        percent=seen.percent,
+        loss=seen.loss,
+        seconds_left=seen.seconds_left,
+    )
+
+
+def _failed_log(rooms: Rooms, trial: TrialRecord) -> str | None:
+    if trial.outcome is None or trial.outcome.kind is OutcomeKind.MEASURED or not trial.runs:
+        return None
+    return log_tail(rooms, trial, _FAILED_LOG_BYTES)
+
+
+def log_tail(rooms: Rooms, trial: TrialRecord, max_bytes: int, max_lines: int = 40) -> str:
+    """Return the end of the trial's latest log as safe text."""
+    data = rooms.files.read(rooms.files.run_log(trial.id, max(1, len(trial.runs))))
+    return logtext.tail(data, max_bytes, max_lines)
+
+
+def _short(text: str) -> str:
+    line = logtext.escape(" ".join(text.split()))
+    return line if len(line) <= _LINE_CHARACTERS else line[: _LINE_CHARACTERS - 1] + "…"

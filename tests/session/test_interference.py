@@ -1,0 +1,252 @@
+"""Other people at work: the user's editor, a second client, a death, a branch that moves."""
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from autoresearch_mcp.effects.ledger import Ledger
+
+from .conftest import TRAIN, Agent, Connect, RecipeRepo, until
+
+pytestmark = pytest.mark.anyio
+
+SLOW = "import time; time.sleep(3600)"
+
+
+def ledger_of(recipe: RecipeRepo) -> Ledger:
+    return Ledger(recipe.path / ".git" / "autoresearch" / "ledger.sqlite")
+
+
+async def start_slow_trial(agent: Agent, recipe: RecipeRepo, name: str = "started") -> int:
+    """Start a trial that never ends by itself, and return once its run is under way."""
+    flag = recipe.path.parent / name
+    await agent.edit("NOISE = 0", f"open({str(flag)!r}, 'w').close(); {SLOW}")
+    trial = await agent("run_trial", hypothesis="sleep", wait_s=0)
+    await until(flag.exists)
+    return trial["trial_id"]
+
+
+def processes_of(recipe: RecipeRepo) -> list[psutil.Process]:
+    """Return what still runs of this recipe's trials."""
+    mine = str(recipe.path.parent)
+    return [
+        process
+        for process in psutil.process_iter()
+        if process.pid != os.getpid()
+        and any(mine in part for part in _words(process))
+        and "serve" not in _words(process)
+    ]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
+
+
+async def test_a_cancelled_trial_is_recorded_and_leaves_no_process(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        trial_id = await start_slow_trial(agent, recipe)
+        cancelled = await agent("cancel_trial", trial_id=trial_id)
+        assert processes_of(recipe) == []
+        await agent("commit_or_revert", trial_id=trial_id)
+
+    assert cancelled["outcome"]["kind"] == "cancelled"
+    assert cancelled["verdict"]["status"] == "discard"
+    assert recipe.read("train.py") == TRAIN
+    assert "cancelled" in recipe.log_rows()[-1][4]
+
+
+async def test_while_a_trial_is_going_on_edits_and_trials_wait(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    async with connect() as agent, connect() as other:
+        await agent.trial("baseline")
+        trial_id = await start_slow_trial(agent, recipe)
+        busy = await other.refused("run_trial", hypothesis="me too")
+        edit = await other.refused("apply_edit", content="VALUE = 1\n")
+        early = await other.refused("commit_or_revert", trial_id=trial_id)
+        seen = await other("wait_trial", trial_id=trial_id, wait_s=0)
+        await other("cancel_trial", trial_id=trial_id)
+
+    for text in (busy, edit, early):
+        assert "session.busy" in text
+    assert f"trial {trial_id}" in busy
+    assert seen["verdict"] is None
+    assert f"wait_trial(trial_id={trial_id})" in seen["next_step"]
+
+
+async def test_a_decided_trial_must_be_applied_before_the_next(connect: Connect) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        await agent.edit("VALUE = 2.0", "VALUE = 3.0")
+        trial = await agent.trial("worse")
+        again = await agent.refused("run_trial", hypothesis="again")
+        edit = await agent.refused("apply_edit", content="VALUE = 1\n")
+        await agent("commit_or_revert", trial_id=trial["trial_id"])
+        repeated = await agent("commit_or_revert", trial_id=trial["trial_id"])
+
+    assert f"commit_or_revert(trial_id={trial['trial_id']})" in again
+    assert "session.verdict" in edit
+    assert repeated["verdict"]["status"] == "discard"
+
+
+async def test_a_trial_outlives_its_server_and_the_next_one_shows_it(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    gate = recipe.path.parent / "gate"
+    async with connect() as agent:
+        await agent.trial("baseline")
+        wait = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)"
+        await agent.edit("NOISE = 0\n", wait + "\nVALUE = 1.0\n")
+        trial = await agent("run_trial", hypothesis="outlive the server", wait_s=0)
+        assert trial["verdict"] is None
+    async with connect() as agent:
+        waiting = await agent("wait_trial", trial_id=trial["trial_id"], wait_s=0)
+        gate.touch()
+        ended = await agent("wait_trial", trial_id=trial["trial_id"], wait_s=60)
+
+    assert waiting["verdict"] is None
+    assert ended["outcome"]["value"] == 1.0
+    assert ended["verdict"]["status"] == "keep"
+
+
+async def test_a_trial_whose_process_is_killed_is_interrupted_and_can_be_repeated(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        trial_id = await start_slow_trial(agent, recipe)
+        record = ledger_of(recipe).trial(trial_id)
+        assert record is not None
+        assert record.process is not None
+        os.kill(record.process.pid, signal.SIGKILL)
+        ended = await agent("wait_trial", trial_id=trial_id, wait_s=60)
+        await until(lambda: not processes_of(recipe))
+        again = await agent("run_trial", hypothesis="once more", wait_s=0)
+        await agent("cancel_trial", trial_id=again["trial_id"])
+
+    assert ended["outcome"]["kind"] == "interrupted"
+    assert ended["status"] == "done"
+    assert again["trial_id"] == trial_id + 1
+    assert [row[3] for row in recipe.log_rows()] == ["keep", "crash", "crash"]
+    assert ledger_of(recipe).verify() > 0
+
+
+async def test_a_file_edited_outside_is_never_overwritten_and_can_be_adopted(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    mine = TRAIN.replace("2.0", "1.25")
+    async with connect() as agent:
+        await agent.trial("baseline")
+        recipe.write("train.py", mine)
+        edit = await agent.refused("apply_edit", content=TRAIN.replace("2.0", "9.0"))
+        run = await agent.refused("run_trial", hypothesis="my own editor")
+        assert recipe.read("train.py") == mine
+        adopted = await agent("apply_edit", adopt=True)
+        trial = await agent.trial("my own editor")
+
+    assert "adopt=true" in edit
+    assert "adopt=true" in run
+    assert "-VALUE = 2.0" in adopted["diff"]
+    assert trial["outcome"]["value"] == 1.25
+
+
+async def test_an_adopted_file_goes_through_the_same_gatehouse(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        recipe.write("train.py", "VALUE = (\n")
+        refusal = await agent.refused("apply_edit", adopt=True)
+
+    assert "edit.syntax" in refusal
+
+
+async def test_an_edit_in_the_middle_of_a_trial_survives_the_verdict(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    mine = TRAIN.replace("2.0", "7.0  # the user's next idea")
+    async with connect() as agent:
+        await agent.trial("baseline")
+        await agent.edit("VALUE = 2.0", "VALUE = 3.0")
+        trial = await agent.trial("worse")
+        recipe.write("train.py", mine)
+        applied = await agent("commit_or_revert", trial_id=trial["trial_id"])
+
+    assert recipe.read("train.py") == mine
+    assert any("train.py" in note and "adopt=true" in note for note in applied["notes"])
+
+
+async def test_a_branch_that_somebody_moved_is_a_fault_that_says_how_to_go_on(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        recipe.git("commit", "--allow-empty", "--quiet", "--message", "mine")
+        moved = recipe.git("rev-parse", "HEAD")
+        await agent.edit("VALUE = 2.0", "VALUE = 1.0")
+        fault = await agent.faulted("run_trial", hypothesis="better")
+
+    assert "git switch -c" in fault
+    assert recipe.git("rev-parse", "HEAD") == moved
+
+
+async def test_a_branch_moved_between_verdict_and_commit_is_not_overwritten(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        await agent.edit("VALUE = 2.0", "VALUE = 1.0")
+        trial = await agent.trial("better")
+        recipe.git("commit", "--allow-empty", "--quiet", "--message", "mine")
+        moved = recipe.git("rev-parse", "HEAD")
+        fault = await agent.faulted("commit_or_revert", trial_id=trial["trial_id"])
+        assert recipe.git("rev-parse", "HEAD") == moved
+        recipe.git("update-ref", "HEAD", "HEAD^")
+        applied = await agent("commit_or_revert", trial_id=trial["trial_id"])
+
+    assert "git update-ref" in fault
+    assert applied["commit"] == recipe.git("rev-parse", "--short=7", "HEAD")
+
+
+async def test_on_another_branch_a_new_research_run_begins(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        first = recipe.git("rev-parse", "--abbrev-ref", "HEAD")
+        recipe.git("switch", "--quiet", "--discard-changes", "main")
+        trial = await agent.trial("baseline of the second run")
+
+    assert trial["baseline"]
+    assert recipe.git("rev-parse", "--abbrev-ref", "HEAD") == f"{first}-2"
+
+
+async def test_code_that_only_looks_different_is_no_candidate(connect: Connect) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        await agent.edit("NOISE = 0", "NOISE = 0  # a remark")
+        refusal = await agent.refused("run_trial", hypothesis="a comment helps")
+
+    assert "session.no_change" in refusal
+
+
+async def test_the_same_code_again_is_judged_by_the_runs_it_has_had(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        first = await agent.try_value("2.5")
+        second = await agent.try_value("2.5")
+
+    assert second["verdict"] == first["verdict"]
+    record = ledger_of(recipe).trial(second["trial_id"])
+    assert record is not None
+    assert record.runs == ()
