@@ -9,24 +9,27 @@ import psutil
 import pytest
 
 from autoresearch_mcp.effects import supervisor
-from autoresearch_mcp.effects.supervisor import Execution, RunSpec
+from autoresearch_mcp.effects.supervisor import Channel, Execution, RunSpec, executing, pump
 
 
 def run(
-    tmp_path: Path, code: str, *, hard_timeout: float = 60.0, cancel_after: int | None = None
+    tmp_path: Path, code: str, *, hard_timeout: float = 60.0, stop_after: int | None = None
 ) -> tuple[Execution, bytes]:
-    """Execute a piece of Python; cancel it when asked the n-th time."""
+    """Execute a piece of Python; end it when asked the n-th time. FD is the channel."""
     asked = itertools.count(1)
-    spec = RunSpec(
-        argv=(sys.executable, "-I", "-u", "-c", code),
-        cwd=tmp_path,
-        environment={"PATH": os.defpath, "MARK": str(tmp_path)},
-        log=tmp_path / "run.log",
-        hard_timeout=hard_timeout,
-    )
-    ended = supervisor.execute(
-        spec, lambda: cancel_after is not None and next(asked) > cancel_after
-    )
+
+    def watch() -> str | None:
+        return "cancelled" if stop_after is not None and next(asked) > stop_after else None
+
+    with Channel() as channel:
+        spec = RunSpec(
+            argv=(sys.executable, "-I", "-u", "-c", f"FD = {channel.child_end}\n{code}"),
+            cwd=tmp_path,
+            environment={"PATH": os.defpath, "MARK": str(tmp_path)},
+            log=tmp_path / "run.log",
+            hard_timeout=hard_timeout,
+        )
+        ended = supervisor.execute(spec, channel, watch)
     return ended, spec.log.read_bytes()
 
 
@@ -82,7 +85,7 @@ def test_the_hard_timeout_ends_the_run(tmp_path: Path) -> None:
 def test_a_run_that_ignores_sigterm_ends_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(executing, "_GRACE_SECONDS", 0.2)
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(3600)"
     ended, _ = run(tmp_path, code, hard_timeout=1.0)
 
@@ -90,7 +93,7 @@ def test_a_run_that_ignores_sigterm_ends_all_the_same(
 
 
 def test_cancelling_ends_the_run(tmp_path: Path) -> None:
-    ended, _ = run(tmp_path, "import time; time.sleep(3600)", cancel_after=1)
+    ended, _ = run(tmp_path, "import time; time.sleep(3600)", stop_after=1)
 
     assert ended.stopped == "cancelled"
 
@@ -114,9 +117,48 @@ def test_no_daemon_survives_its_run(tmp_path: Path) -> None:
 def test_a_log_past_its_cap_is_cut_and_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "LOG_CAP_BYTES", 1000)
+    monkeypatch.setattr(pump, "LOG_CAP_BYTES", 1000)
     ended, log = run(tmp_path, "print('x' * 1_000_000); import sys; sys.exit(3)")
 
     assert ended.exit_code == 3
     assert len(log) == 1000
     assert ended.dropped_bytes == 1_000_001 - 1000
+
+
+def test_what_the_harness_tells_is_timed_on_the_supervisors_clock(tmp_path: Path) -> None:
+    code = (
+        "import os, time; os.write(FD, b'batch\\n'); time.sleep(0.5); os.write(FD, b'handover\\n')"
+    )
+    ended, _ = run(tmp_path, code)
+
+    assert ended.startup is not None
+    assert ended.training is not None
+    assert 0.5 <= ended.training < ended.seconds - ended.startup
+
+
+def test_only_the_first_of_an_event_counts(tmp_path: Path) -> None:
+    code = (
+        "import os, time\n"
+        "for word in (b'batch', b'batch', b'handover'): os.write(FD, word + b'\\n')\n"
+        "time.sleep(0.5); os.write(FD, b'handover\\n')\n"
+    )
+    ended, _ = run(tmp_path, code)
+
+    assert ended.training is not None
+    assert ended.training < 0.4
+
+
+@pytest.mark.parametrize("junk", ["b'x' * 10_000_000", "b'batchhandover'", "bytes(range(256))"])
+def test_junk_on_the_channel_tells_nothing(tmp_path: Path, junk: str) -> None:
+    ended, _ = run(tmp_path, f"import os; os.write(FD, {junk})")
+
+    assert ended.exit_code == 0
+    assert (ended.startup, ended.training) == (None, None)
+
+
+def test_a_run_that_floods_its_log_leaves_its_mark_and_no_process(tmp_path: Path) -> None:
+    ended, log = run(tmp_path, "while True: print('y' * 1000)", hard_timeout=1.0)
+
+    assert ended.stopped == "timeout"
+    assert log.startswith(b"yyy")
+    assert survivors(tmp_path) == []

@@ -1,8 +1,17 @@
-"""How long a run may take, and who says so."""
+"""How long a run may take, who says so, and whether it kept to it."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from autoresearch_mcp.core.manifest import Profile
+from autoresearch_mcp.core.trial import Timing
+
+_OVERRUN_SHARE = 0.03
+_OVERRUN_SECONDS = 1.0
+"""The last step may end after the budget: by 3 % of it, or by a second where that is more."""
+
+_SLACK_SECONDS = 5.0
+"""What the machine's other work may cost a run beside its training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,11 +22,19 @@ class Budget:
         training_seconds: The training budget.
         hard_timeout_seconds: When the whole process tree is killed, from process start.
         set_by: Who set them, for the answers that name a budget.
+        compile_allowance: Seconds of compilation that the training budget does not count.
     """
 
     training_seconds: float
     hard_timeout_seconds: float
     set_by: str
+    compile_allowance: float = 0.0
+
+    @property
+    def longest_training(self) -> float:
+        """Return the seconds from the first training batch to the hand-over that are allowed."""
+        overrun = max(_OVERRUN_SHARE * self.training_seconds, _OVERRUN_SECONDS)
+        return self.training_seconds + overrun + self.compile_allowance
 
 
 def in_force(training: float, hard_timeout: float, profile: Profile | None) -> Budget:
@@ -29,15 +46,49 @@ def in_force(training: float, hard_timeout: float, profile: Profile | None) -> B
         profile: The profile of the prepared data, None for a recipe without one.
 
     Example:
-        >>> in_force(300, 900, None)
-        Budget(training_seconds=300, hard_timeout_seconds=900, set_by='protocol')
+        >>> in_force(300, 900, None).longest_training
+        309.0
     """
-    if profile is None or (
-        profile.time_budget >= training and profile.hard_timeout >= hard_timeout
-    ):
+    if profile is None:
         return Budget(training, hard_timeout, "protocol")
+    tighter = profile.time_budget < training or profile.hard_timeout < hard_timeout
     return Budget(
         min(training, profile.time_budget),
         min(hard_timeout, profile.hard_timeout),
-        f"profile {profile.name}, within the protocol's {training:g} s",
+        f"profile {profile.name}, within the protocol's {training:g} s" if tighter else "protocol",
+        profile.startup_allowance,
     )
+
+
+def overrun(timing: Timing, budget: Budget, baselines: Sequence[Timing]) -> str | None:
+    """Say by which clock a run took more time than the budget allows; None when it kept to it.
+
+    Args:
+        timing: The run's, on the supervisor's clock.
+        budget: The limits in force.
+        baselines: Timings of the baseline's runs; empty while the baseline itself is measured.
+    """
+    for name, seconds, limit in _clocks(timing, budget, baselines):
+        if seconds > limit:
+            return f"{name} took {seconds:.1f} s; at most {limit:.1f} s are allowed"
+    return None
+
+
+def _clocks(
+    timing: Timing, budget: Budget, baselines: Sequence[Timing]
+) -> Iterator[tuple[str, float, float]]:
+    """Yield name, seconds taken and limit of every clock that can be read."""
+    if timing.startup is None or timing.training is None:
+        if baselines:
+            slowest = max(baseline.total for baseline in baselines)
+            yield "the whole run", timing.total, slowest * (1 + _OVERRUN_SHARE) + _SLACK_SECONDS
+        return
+    yield "training", timing.training, budget.longest_training
+    startups = [b.startup for b in baselines if b.startup is not None]
+    if startups:
+        limit = budget.longest_training + max(startups) + _SLACK_SECONDS
+        yield "start and training", timing.startup + timing.training, limit
+    evaluations = [b.evaluation for b in baselines if b.evaluation is not None]
+    if evaluations and timing.evaluation is not None:
+        # While the model stays in the run's process, training could go on after the hand-over.
+        yield "evaluation", timing.evaluation, 2 * max(evaluations) + _SLACK_SECONDS

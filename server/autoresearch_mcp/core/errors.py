@@ -1,9 +1,9 @@
 """The kinds of things that go wrong, one look, one truth.
 
-    Outcome    a trial crashed, timed out, printed nothing   data (core/trial.py), never raised
-    Refusal    the agent can do better                       raised; the agent reads the message
-    Fault      a person must act                             raised; one line on stderr, exit 3
-    (a bug)    anything else                                 not caught; logged with its traceback
+Outcome    a trial crashed, timed out, printed nothing   data (core/trial.py), never raised
+Refusal    the agent can do better                       raised; the agent reads the message
+Fault      a person must act                             raised; one line on stderr, exit 3
+(a bug)    anything else                                 not caught; logged with its traceback
 """
 
 

@@ -216,6 +216,11 @@ def advance(record: TrialRecord | None, event: TrialEvent, at: str) -> TrialReco
         raise IllegalStep(f"trial {event.trial} does not exist")
     if record.phase not in _ARROWS[event.kind]:
         raise IllegalStep(f"trial {record.id} is {record.phase}: {event.kind} cannot follow")
+    under_way = record.current_run is not None
+    if (isinstance(event, RunStarted) and under_way) or (
+        isinstance(event, RunFinished) and not under_way
+    ):
+        raise IllegalStep(f"trial {record.id}: {event.kind} cannot follow its last run's state")
     return record.model_copy(update=_changes(record, event, at))
 
 

@@ -5,6 +5,8 @@ kilobytes on one "line"), terminal escapes, invisible or right-to-left character
 something. Nothing is dropped in silence: what cannot be shown as it is becomes a visible escape.
 """
 
+from collections.abc import Iterator
+
 _NOTE_ROOM = 64
 """Bytes kept free for the note that says how much was cut."""
 
@@ -74,6 +76,43 @@ def tail(data: bytes, max_bytes: int = 4096, max_lines: int = 50) -> str:
         cut, end = start, start - 1
     note = [f"[{cut:,} bytes above not shown]"] if cut > 0 else []
     return "\n".join(note + lines[::-1])
+
+
+def matching(data: bytes, text: str, max_bytes: int = 4096) -> str:
+    r"""Return the lines that contain a text, numbered, as many from the start as fit.
+
+    Example:
+        >>> print(matching(b"loss: 3\nnote\nloss: 2\n", "loss"))
+        1|loss: 3
+        3|loss: 2
+    """
+    lines = enumerate(readable(data).split("\n"), 1)
+    return _fitting((f"{number}|{line}" for number, line in lines if text in line), max_bytes)
+
+
+def excerpt(data: bytes, first_line: int, max_bytes: int = 4096) -> str:
+    r"""Return numbered lines from one on, as many as fit.
+
+    Example:
+        >>> print(excerpt(b"one\ntwo\nthree\n", 2))
+        2|two
+        3|three
+    """
+    lines = readable(data.removesuffix(b"\n")).split("\n")[first_line - 1 :]
+    return _fitting((f"{n}|{line}" for n, line in enumerate(lines, first_line)), max_bytes)
+
+
+def _fitting(lines: Iterator[str], max_bytes: int) -> str:
+    """Join the lines that fit and say where the rest was left out."""
+    room = max_bytes - _NOTE_ROOM
+    shown: list[str] = []
+    for line in lines:
+        room -= len(line.encode()) + 1
+        if room < 0:
+            cut = [] if shown else [line.encode()[: max_bytes - _NOTE_ROOM].decode(errors="ignore")]
+            return "\n".join([*shown, *cut, "[the rest is not shown]"])
+        shown.append(line)
+    return "\n".join(shown)
 
 
 def _settled(line: bytes) -> str:

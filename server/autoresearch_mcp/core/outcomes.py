@@ -1,57 +1,128 @@
 """From the bare facts of one run to its outcome."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+from autoresearch_mcp.core.budget import Budget, overrun
 from autoresearch_mcp.core.crash import CRASH_HINTS, classify_crash
+from autoresearch_mcp.core.measurement import Measurement
 from autoresearch_mcp.core.metrics import extract
-from autoresearch_mcp.core.protocol_schema import Measurement
-from autoresearch_mcp.core.trial import Outcome, OutcomeKind
+from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Timing, Trust
+
+CLOCK = "clock"
+"""Error class of a run that the machine's sleep or a clock change spoilt: it is repeated."""
+
+_LARGEST_CLOCK_JUMP_SECONDS = 2.0
+_CLAIM = re.compile(rb"^training_seconds:[ \t]+([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """What the supervisor saw.
+    """What the supervisor saw of a run.
 
     Args:
         exit_code: Exit status; minus the signal's number when a signal ended the process.
-        timed_out: Whether the hard timeout ended it.
-        seconds: Wall-clock seconds from start to end.
-        hard_timeout: The limit in force, seconds.
+        stopped: Why the supervisor ended it: "timeout", or a sentence; None when it did not.
+        timing: The supervisor's clocks.
+        clock_jump: Seconds by which the wall clock ran ahead of the monotonic one.
+        tampered: What was changed that a run must not change; None when nothing was.
+        trust: The level of trust that the run's surroundings give.
     """
 
     exit_code: int
-    timed_out: bool
-    seconds: float
-    hard_timeout: float
+    stopped: str | None
+    timing: Timing
+    clock_jump: float = 0.0
+    tampered: str | None = None
+    trust: Trust = field(default_factory=Trust)
 
 
-def outcome_of(facts: RunFacts, log: bytes, measurement: Measurement) -> Outcome:
+def outcome_of(
+    facts: RunFacts,
+    log: bytes,
+    measurement: Measurement,
+    budget: Budget,
+    baselines: Sequence[Timing],
+) -> Outcome:
     """Read the run's metrics from its log, or say why there are none.
 
     Args:
         facts: What the supervisor saw.
         log: All output of the run.
         measurement: Which metrics, and how they are written.
+        budget: The limits in force.
+        baselines: Timings of the baseline's runs; empty for the baseline itself.
     """
-    ended = _ending(facts, log) or _reading(measurement, log)
+    ended = (
+        _spoilt(facts)
+        or _stopped(facts, budget)
+        or _crashed(facts, log)
+        or _over_budget(facts, budget, baselines)
+        or _measured(measurement, log)
+    )
     secondary = {
         metric.name: extract(metric.extract, log).value if metric.extract else None
         for metric in measurement.secondary_metrics
     }
+    timing = facts.timing.model_copy(update={"claimed": claimed_seconds(log)})
     return ended.model_copy(
-        update={"exit_code": facts.exit_code, "seconds": facts.seconds, "secondary": secondary}
+        update={
+            "exit_code": facts.exit_code,
+            "timing": timing,
+            "secondary": secondary,
+            "trust": facts.trust,
+        }
     )
 
 
-def _ending(facts: RunFacts, log: bytes) -> Outcome | None:
-    """Say how the run failed, None where it ended well."""
-    if facts.timed_out:
+def claimed_seconds(log: bytes) -> float | None:
+    r"""Return the training seconds that the log claims last, None where it claims none.
+
+    Example:
+        >>> claimed_seconds(b"---\ntraining_seconds: 29.8\n")
+        29.8
+    """
+    claims = _CLAIM.findall(log)
+    return float(claims[-1]) if claims else None
+
+
+def _spoilt(facts: RunFacts) -> Outcome | None:
+    if facts.tampered:
         return Outcome(
-            kind=OutcomeKind.TIMEOUT,
-            reason=f"stopped after {facts.seconds:.0f} s; the hard limit is "
-            f"{facts.hard_timeout:g} s",
-            hint="Make the run shorter: it must train within the budget, evaluate and exit.",
+            kind=OutcomeKind.TAMPERED,
+            reason=facts.tampered,
+            hint="Change nothing but the surface, and write files to the temporary folder only.",
         )
+    if abs(facts.clock_jump) <= _LARGEST_CLOCK_JUMP_SECONDS:
+        return None
+    return Outcome(
+        kind=OutcomeKind.INTERRUPTED,
+        reason=f"the machine slept or its clock was set: {facts.clock_jump:+.0f} s during the run",
+        error_class=CLOCK,
+        hint="Start the trial again: the candidate is still in place.",
+    )
+
+
+def _stopped(facts: RunFacts, budget: Budget) -> Outcome | None:
+    if facts.stopped is None:
+        return None
+    if facts.stopped != "timeout":
+        return Outcome(
+            kind=OutcomeKind.CRASH,
+            reason=f"stopped early: {facts.stopped}",
+            error_class="nan",
+            hint=CRASH_HINTS["nan"],
+        )
+    return Outcome(
+        kind=OutcomeKind.TIMEOUT,
+        reason=f"stopped after {facts.timing.total:.0f} s; the hard limit is "
+        f"{budget.hard_timeout_seconds:g} s",
+        hint="Make the run shorter: it must train within the budget, evaluate and exit.",
+    )
+
+
+def _crashed(facts: RunFacts, log: bytes) -> Outcome | None:
     if facts.exit_code == 0:
         return None
     crash = classify_crash(log, facts.exit_code)
@@ -63,8 +134,19 @@ def _ending(facts: RunFacts, log: bytes) -> Outcome | None:
     )
 
 
-def _reading(measurement: Measurement, log: bytes) -> Outcome:
-    """Read the metric of a run that ended well."""
+def _over_budget(facts: RunFacts, budget: Budget, baselines: Sequence[Timing]) -> Outcome | None:
+    reason = overrun(facts.timing, budget, baselines)
+    if reason is None:
+        return None
+    return Outcome(
+        kind=OutcomeKind.OVER_BUDGET,
+        reason=reason,
+        hint=f"Stop training after {budget.training_seconds:g} s from the first batch, whatever "
+        "the step; what is printed does not count.",
+    )
+
+
+def _measured(measurement: Measurement, log: bytes) -> Outcome:
     metric = measurement.primary_metric
     reading = extract(metric.extract, log)
     if reading.value is None:

@@ -12,9 +12,16 @@ _STEP = re.compile(
     rb"(?:\A|[\r\n])[ \t]*step[ \t]+([0-9]{1,12})[ \t]+\(([0-9.]{1,12})%\)([^\r\n]*)"
 )
 _LOSS = re.compile(rb"\bloss:[ \t]*([0-9.eE+-]{1,24})(?=[ \t|]|\Z)")
+_ANY_LOSS = re.compile(
+    rb"\bloss:[ \t]*(-?(?:nan|inf)|[0-9.eE+-]{1,24})(?=[ \t|]|\Z)", re.IGNORECASE
+)
 _REMAINING = re.compile(rb"\bremaining:[ \t]*([0-9.]{1,12})s")
 
 _MAX_BYTES = 1 << 16
+_HOPELESS_REPORTS = 5
+_NONSENSE_LOSS = 100.0
+"""Nats per token. Guessing uniformly over a vocabulary of V tokens costs ln V, under 13 for any V
+that a recipe has: a model this far above it does not come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,28 @@ def parse_progress(log: bytes) -> Progress | None:
             rest = match.group(3)
             return Progress(int(match.group(1)), percent, _at(_LOSS, rest), _at(_REMAINING, rest))
     return None
+
+
+def hopeless(log: bytes) -> str | None:
+    r"""Say why a run will come to nothing: its last reports show no usable loss; else None.
+
+    Example:
+        >>> hopeless(b"".join(b"\rstep %d (1.0%%) | loss: nan | x" % n for n in range(5)))
+        'the loss was nan in 5 reports in a row'
+    """
+    losses = [
+        found.group(1).decode().lower()
+        for match in _STEP.finditer(log[-_MAX_BYTES:])
+        if (found := _ANY_LOSS.search(match.group(3)))
+    ][-_HOPELESS_REPORTS:]
+    if len(losses) == _HOPELESS_REPORTS and all(map(_is_nonsense, losses)):
+        return f"the loss was {losses[-1]} in {_HOPELESS_REPORTS} reports in a row"
+    return None
+
+
+def _is_nonsense(loss: str) -> bool:
+    value = _number(loss.encode())
+    return value is None or value > _NONSENSE_LOSS
 
 
 def _at(pattern: re.Pattern[bytes], text: bytes) -> float | None:

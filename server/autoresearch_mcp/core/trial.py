@@ -8,7 +8,7 @@ knows which arrows exist.
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 
 class Value(BaseModel):
@@ -52,6 +52,43 @@ class OutcomeKind(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class Timing(Value):
+    """How long the parts of a run took, in seconds on the supervisor's clock."""
+
+    total: float
+    """From process start to process end."""
+    startup: float | None = None
+    """From process start to the first training batch; None where the harness did not tell."""
+    training: float | None = None
+    """From the first training batch to the model's hand-over for evaluation."""
+    claimed: float | None = None
+    """Seconds of training that the run's own log claims."""
+
+    @property
+    def evaluation(self) -> float | None:
+        """Return the seconds from the hand-over to process end."""
+        if self.startup is None or self.training is None:
+            return None
+        return self.total - self.startup - self.training
+
+
+class TrustLevel(StrEnum):
+    """How much of a result the server saw to itself; each level includes those before it."""
+
+    PRINTED = "printed"
+    """A pattern read the number from the log."""
+    LOCKED = "locked"
+    """Fresh directory, hashes checked before and after, sandboxed, on the supervisor's clock."""
+
+
+class Trust(Value):
+    """The level reached, and what keeps it from the next."""
+
+    level: TrustLevel = TrustLevel.PRINTED
+    missing: tuple[str, ...] = ()
+    """What the next level asks for and this run had not, in plain words."""
+
+
 class Outcome(Value):
     """What one run came to. A crash is data: `value` is None then, never 0."""
 
@@ -68,8 +105,14 @@ class Outcome(Value):
     """The protocol's secondary metrics by name, None where the log had none."""
     exit_code: int | None = None
     """Exit status of the run's process; minus the signal's number when a signal ended it."""
-    seconds: float = 0.0
-    """Wall-clock seconds from process start to its end, on the supervisor's clock."""
+    timing: Timing | None = None
+    """None where no process was started."""
+    trust: Trust = Trust()
+
+    @property
+    def seconds(self) -> float:
+        """Return the wall-clock seconds from process start to its end; 0 without a process."""
+        return self.timing.total if self.timing else 0.0
 
 
 class Role(StrEnum):
@@ -149,7 +192,7 @@ class TrialRecord(Value):
     outcome: Outcome | None = None
     verdict: Verdict | None = None
     cancel_requested: bool = False
-    applying_to: str | None = Field(default=None)
+    applying_to: str | None = None
     """Commit that the branch moves to (the old head when nothing is kept)."""
 
     @property

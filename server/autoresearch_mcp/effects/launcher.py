@@ -29,8 +29,8 @@ _LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Module -> the functions that take a seed as their first argument."""
 
-_PLAIN = (int, float, str, bytes, bytearray, list, tuple, type(None))
-"""Types of seeds; anything else that is given in their place is a generator."""
+_PLAIN = frozenset({int, float, str, bytes, bytearray, list, tuple, type(None)})
+"""Types of seeds."""
 
 
 def main(arguments: list[str]) -> None:
@@ -85,10 +85,10 @@ def _mixing(original: Callable[..., Any], trial_seed: int) -> Callable[..., Any]
     def seeded(*args: Any, **named: Any) -> Any:
         name = next((name for name in ("seed", "a") if name in named), None)
         # No seed asked for means fresh entropy: a run must not have any.
-        asked: Any = named.pop(name) if name else args[0] if args else None
-        if not isinstance(asked, _PLAIN):
-            return original(asked, *args[1:], **named)  # a generator, already seeded
-        return original(mix(trial_seed, asked), *args[1:], **named)
+        asked: object = named.pop(name) if name else args[0] if args else None
+        # Anything but plain data is a generator, which has been seeded already.
+        seed = mix(trial_seed, asked) if type(asked) in _PLAIN else asked
+        return original(seed, *args[1:], **named)
 
     return seeded
 

@@ -9,6 +9,7 @@ from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.manifest import Manifest, parse_manifest
 
 CACHE_VARIABLE = "AUTORESEARCH_CACHE"
+_MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,42 @@ def find(harness: bytes, cache: Path) -> PreparedData | None:
     return max(found, key=lambda data: data.manifest.created_at, default=None)
 
 
+def damage(data: PreparedData) -> str | None:
+    """Compare every file of a data set with its manifest, extra files included.
+
+    Returns:
+        What is wrong, naming the file, or None when all is as it was prepared.
+    """
+    expected = data.manifest.files
+    present = {
+        file.relative_to(data.folder).as_posix(): file
+        for file in data.folder.rglob("*")
+        if not file.is_dir() or file.is_symlink()
+    }
+    present.pop(_MANIFEST, None)
+    if extra := sorted(present.keys() - expected.keys()):
+        return f"{data.folder / extra[0]} does not belong to the prepared data"
+    for name, file in expected.items():
+        path = present.get(name)
+        if path is None:
+            return f"{data.folder / name} is missing from the prepared data"
+        if path.is_symlink() or path.stat().st_size != file.size or _sha256(path) != file.sha256:
+            return f"{path} is not the file that was prepared"
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def load(folder: Path) -> PreparedData:
     """Return the data set in a folder.
 
     Raises:
         Fault: There is none, or not one that this version understands.
     """
-    file = folder / "manifest.json"
+    file = folder / _MANIFEST
     try:
         text = file.read_text()
     except OSError as error:

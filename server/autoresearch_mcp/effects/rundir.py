@@ -6,6 +6,7 @@ tmp/       TMPDIR
 run.json   the run's settings, read-only
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+_IMPORTABLE = frozenset({".py", ".pyc", ".pyi", ".so", ".pth", ".zip"})
 _PREFIX = "autoresearch-run-"
 _PASSED_ON = ("CUDA_HOME", "CUDA_PATH", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 """Variables of the operator's that a GPU run needs; everything else is left out."""
@@ -64,9 +66,34 @@ class RunDirectory:
             **extra,
         }
 
+    def changed(self, files: Mapping[str, str]) -> str | None:
+        """Say which file of the tree is not as it was written; None when all are.
+
+        Args:
+            files: Path -> sha256, as written before the run.
+        """
+        for name, digest in files.items():
+            path = self.recipe / name
+            if path.is_symlink():
+                same = hashlib.sha256(os.fsencode(path.readlink())).hexdigest() == digest
+            else:
+                same = path.is_file() and _sha256(path) == digest
+            if not same:
+                return f"{name} was changed or removed during the run"
+        for path in self.recipe.rglob("*"):
+            name = path.relative_to(self.recipe).as_posix()
+            if name not in files and path.suffix in _IMPORTABLE:
+                return f"{name} was added during the run; it could stand in for a module"
+        return None
+
     def remove(self) -> None:
         """Remove everything, whatever the run left there."""
         remove(self.path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove(path: Path) -> None:

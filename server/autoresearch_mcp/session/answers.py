@@ -69,11 +69,17 @@ class OutcomeView(Answer):
     kind: str
     value: float | None = Field(description="The metric; null when there is none, never 0.")
     reason: str
+    trust: str = Field(description="printed < locked: how much of this the server saw to itself.")
+    trust_missing: list[str] = Field(description="What the next level of trust asks for.")
     error_class: str | None = None
     hint: str | None = None
-    secondary: dict[str, float | None] = {}
+    secondary: dict[str, float | None]
     exit_code: int | None = None
-    seconds: float = Field(description="Wall-clock seconds of the last run.")
+    seconds: float | None = Field(description="Seconds the last run took, by the server's clock.")
+    training_seconds: float | None = Field(
+        description="Seconds of training by the server's clock; null where the harness cannot tell."
+    )
+    claimed_seconds: float | None = Field(description="Seconds of training that the log claims.")
 
 
 class VerdictView(Answer):

@@ -100,15 +100,20 @@ class Bench:
             return (*start, "python", command.script, *command.args)
         return (*start, "exec", *command.args)
 
-    def settings(self, seed: int) -> dict[str, object]:
-        """Return what the run file tells the harness."""
+    def settings(self, seed: int, channel: int) -> dict[str, object]:
+        """Return what the run file tells the harness.
+
+        Args:
+            seed: The run's seed.
+            channel: The descriptor on which the harness tells how far the run is.
+        """
         data = self.data
         return {
             "data": str(data.folder) if data else None,
             "profile": data.manifest.profile.model_dump() if data else None,
             "time_budget": self.budget.training_seconds,
             "seed": seed,
-            "handover_fd": None,
+            "handover_fd": channel,
         }
 
     def variables(self, run_file: Path) -> dict[str, str]:

@@ -12,16 +12,19 @@ from types import FrameType
 from autoresearch_mcp.core.decision import Action, judge
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.events import Measured, Queued, RunFinished, Running, RunStarted
-from autoresearch_mcp.core.outcomes import RunFacts, outcome_of
+from autoresearch_mcp.core.outcomes import CLOCK
 from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Role, TrialRecord
-from autoresearch_mcp.effects import locks, processes, supervisor
+from autoresearch_mcp.effects import locks, processes
 from autoresearch_mcp.effects.rundir import RunDirectory
-from autoresearch_mcp.effects.supervisor import RunSpec
 from autoresearch_mcp.session import court
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.recipe import recipe_at
 from autoresearch_mcp.session.rooms import Rooms
+from autoresearch_mcp.session.running import RunOrder, perform
 from autoresearch_mcp.session.settling import conclude
+
+_REPEATS = 2
+"""How often a run is made again that the machine's sleep or a clock change spoilt."""
 
 
 class _Stopped(Exception):
@@ -107,7 +110,14 @@ class Conductor:
                 return outcome
 
     def _run(self, role: Role, whose: TrialRecord) -> Outcome:
-        """Execute one run of a trial's candidate in a fresh directory."""
+        """Execute one run of a trial's candidate; again where the machine spoilt it."""
+        outcome = self._run_once(role, whose)
+        for _ in range(_REPEATS):
+            if outcome.error_class == CLOCK:
+                outcome = self._run_once(role, whose)
+        return outcome
+
+    def _run_once(self, role: Role, whose: TrialRecord) -> Outcome:
         ledger = self._rooms.ledger
         seed = 1 + court.runs_of(whose.arm, self._trials)
         directory = RunDirectory.create()
@@ -116,50 +126,34 @@ class Conductor:
                 trial=self._id, role=role, arm=whose.arm, seed=seed, directory=str(directory.path)
             )
         )
+        order = RunOrder(
+            trial=self._id,
+            number=len(self._trial.runs),
+            commit=whose.candidate,
+            seed=seed,
+            baselines=() if whose.baseline else court.baseline_timings(self._trials),
+        )
         try:
-            outcome = self._execute(directory, whose.candidate, seed)
+            outcome = perform(self._rooms, self._bench, order, directory, self._must_stop)
         finally:
             directory.remove()
+        outcome = outcome or self._stopped_outcome()
         ledger.append(RunFinished(trial=self._id, outcome=outcome))
         return outcome
 
-    def _execute(self, directory: RunDirectory, commit: str, seed: int) -> Outcome:
-        bench, protocol = self._bench, self._recipe.protocol
-        log = self._rooms.files.run_log(self._id, len(self._trial.runs))
-        run_file = directory.write_settings(bench.settings(seed))
-        python = bench.interpreter.path
-        self._rooms.repository.materialise(commit, directory.recipe, {self._recipe.log_path})
-        execution = supervisor.execute(
-            RunSpec(
-                argv=bench.argv(self._recipe.command),
-                cwd=directory.recipe / protocol.execution.cwd,
-                environment=directory.environment(python, seed, bench.variables(run_file)),
-                log=log,
-                hard_timeout=bench.budget.hard_timeout_seconds,
-            ),
-            self._stop.is_set,
-        )
-        if execution.stopped == "cancelled":
-            return self._stopped_outcome(execution.seconds)
-        facts = RunFacts(
-            exit_code=execution.exit_code,
-            timed_out=execution.stopped == "timeout",
-            seconds=execution.seconds,
-            hard_timeout=bench.budget.hard_timeout_seconds,
-        )
-        return outcome_of(facts, self._rooms.files.read(log), protocol.measurement)
+    def _must_stop(self) -> bool:
+        return self._stop.is_set() or self._rooms.options.server_is_gone
 
-    def _stopped_outcome(self, seconds: float = 0.0) -> Outcome:
+    def _stopped_outcome(self) -> Outcome:
         """Tell a cancelled trial from one whose process was ended by the system."""
         if self._trial.cancel_requested:
-            return Outcome(
-                kind=OutcomeKind.CANCELLED, reason="cancelled on request", seconds=seconds
-            )
+            return Outcome(kind=OutcomeKind.CANCELLED, reason="cancelled on request")
+        if self._rooms.options.server_is_gone:
+            return Outcome(kind=OutcomeKind.CANCELLED, reason="its server ended (--on-exit kill)")
         return Outcome(
             kind=OutcomeKind.INTERRUPTED,
             reason="the trial's process was asked to end by the system",
             hint="Start the trial again: the candidate is still in place.",
-            seconds=seconds,
         )
 
     def _incumbent_failed(self, outcome: Outcome) -> Outcome:
@@ -170,5 +164,5 @@ class Conductor:
         return outcome.model_copy(update={"kind": OutcomeKind.INTERRUPTED, "reason": reason})
 
     def _give_up_if_stopped(self) -> None:
-        if self._stop.is_set():
+        if self._must_stop():
             raise _Stopped

@@ -8,6 +8,7 @@ from autoresearch_mcp.core.protocol_schema import Protocol
 from autoresearch_mcp.core.trial import (
     Outcome,
     OutcomeKind,
+    Timing,
     TrialRecord,
     Verdict,
     VerdictStatus,
@@ -93,6 +94,17 @@ def verdict_on(trial: TrialRecord, trials: Sequence[TrialRecord], rule: Rule) ->
             reason = f"{kind}: {trial.outcome.reason}"
             verdict = Verdict(status=VerdictStatus.DISCARD, reason=reason)
     return Decided(trial=trial.id, verdict=verdict)
+
+
+def baseline_timings(trials: Sequence[TrialRecord]) -> tuple[Timing, ...]:
+    """Return the timings of the baseline's measured runs."""
+    return tuple(
+        run.outcome.timing
+        for t in trials
+        if t.baseline
+        for run in t.runs
+        if run.outcome and run.outcome.timing and run.outcome.value is not None
+    )
 
 
 def runs_of(arm: str, trials: Sequence[TrialRecord]) -> int:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch_mcp.core.decision import Preset
+from autoresearch_mcp.core.trial import ProcessId
+from autoresearch_mcp.effects import processes
 from autoresearch_mcp.effects.ledger import Ledger
 from autoresearch_mcp.effects.repository import Repository, Vault
 from autoresearch_mcp.effects.trialfiles import TrialFiles
@@ -17,15 +19,23 @@ class Options:
     Args:
         python: The recipe's interpreter, where it is not its own `.venv`.
         preset: The evidence rule.
+        server: The server whose end ends its trials; None where they go on without it.
     """
 
     python: Path | None = None
     preset: Preset = "single"
+    server: ProcessId | None = None
 
     def as_arguments(self) -> list[str]:
         """Return the command line that gives a trial's process the same options."""
         python = [] if self.python is None else ["--python", str(self.python)]
-        return [*python, "--evidence", self.preset]
+        server = [] if self.server is None else ["--server", self.server.model_dump_json()]
+        return [*python, "--evidence", self.preset, *server]
+
+    @property
+    def server_is_gone(self) -> bool:
+        """Tell whether the trial's server ended that was to take the trial with it."""
+        return self.server is not None and not processes.is_alive(self.server)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from autoresearch_mcp.core.fingerprint import arm_fingerprint
 from autoresearch_mcp.core.trial import Phase, TrialRecord
 from autoresearch_mcp.effects import locks, processes
 from autoresearch_mcp.session.bench import Bench
+from autoresearch_mcp.session.recipe import recipe_at
 from autoresearch_mcp.session.rooms import Rooms
 from autoresearch_mcp.session.settling import settle
 from autoresearch_mcp.session.state import State, look
@@ -116,6 +117,12 @@ def _check_unchanged_world(state: State, bench: Bench) -> None:
             f"{state.expected_head[:7]}: somebody committed or moved it. To go on from here, "
             "switch to a new branch (git switch -c NAME): the next trial starts a new research "
             "run there with its own baseline"
+        )
+    harness = recipe_at(state.rooms.repository, state.head.commit).harness
+    if changed := sorted(harness.items() ^ state.started.harness.items()):
+        raise Fault(
+            f"the harness changed since the baseline: {changed[0][0]} is not what it was; put it "
+            "back, or switch to a new branch (git switch -c NAME) with a baseline of its own"
         )
     if differences := state.started.setting.differences(bench.setting):
         raise Fault(

@@ -13,8 +13,8 @@ from autoresearch_mcp.session.recipe import recipe_at
 from autoresearch_mcp.session.rooms import Rooms
 from autoresearch_mcp.session.settling import commit_kept, finish_applying, settle
 from autoresearch_mcp.session.state import look
+from autoresearch_mcp.session.views import LogRequest
 
-_LOG_BYTES = 4096
 _MOST_LISTED = 20
 _CANCEL_SECONDS = 30.0
 _POLL_SECONDS = 0.05
@@ -90,7 +90,7 @@ def commit_or_revert(rooms: Rooms, trial_id: int) -> AppliedView:
 
 
 def metrics(
-    rooms: Rooms, *, trial_id: int | None, last: int, best: bool, log_lines: int
+    rooms: Rooms, *, trial_id: int | None, last: int, best: bool, log: LogRequest
 ) -> MetricsView:
     """Show results: one trial whole, the best ones, or the last ones.
 
@@ -99,7 +99,7 @@ def metrics(
         trial_id: The trial to show whole.
         last: How many trials to list, newest last.
         best: List the best ones by value instead, best first.
-        log_lines: Lines of the trial's log to add.
+        log: The part of the log to add: the trial's, or the newest trial's.
     """
     state = look(rooms)
     metric = state.recipe.protocol.measurement.primary_metric
@@ -114,14 +114,13 @@ def metrics(
         ]
     asked = find(rooms, trial_id) if trial_id is not None else None
     newest = asked or (state.trials[-1] if state.trials else None)
-    log = views.log_tail(rooms, newest, _LOG_BYTES, log_lines) if newest and log_lines else None
     return MetricsView(
         metric=f"{metric.name}, {metric.direction}",
         trials=[] if asked else [views.trial_line(t) for t in listed],
         total=len(state.trials),
         incumbent=views.incumbent_view(state.incumbent),
         trial=show(rooms, asked.id) if asked else None,
-        log=log,
+        log=views.log_text(rooms, newest, log) if newest and log.wanted else None,
         next_step=views.next_step(newest)
         if newest
         else "Call run_trial(hypothesis='baseline') to measure the unmodified recipe.",

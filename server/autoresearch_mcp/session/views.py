@@ -1,11 +1,13 @@
 """From records to answers: what an agent is shown, and what it is told to do next."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from autoresearch_mcp.core import logtext, resultslog
 from autoresearch_mcp.core.budget import Budget
 from autoresearch_mcp.core.progress import parse_progress
 from autoresearch_mcp.core.trial import (
+    Outcome,
     OutcomeKind,
     Phase,
     TrialRecord,
@@ -26,9 +28,30 @@ from autoresearch_mcp.session.rooms import Rooms
 _SHORT = 7
 _PROGRESS_BYTES = 4096
 _FAILED_LOG_BYTES = 2048
+_LOG_BYTES = 4096
 _LINE_CHARACTERS = 120
 _STARTUP_SECONDS = 10.0
 """What a run takes beside its training budget, until one has been measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRequest:
+    """Which part of a log to show: lines with a text, lines from one on, or its last lines.
+
+    Args:
+        lines: How many of the last lines; 0 for none.
+        match: A text that lines must contain.
+        first_line: The first line of a range, from 1.
+    """
+
+    lines: int = 0
+    match: str | None = None
+    first_line: int | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Tell whether any of the log is asked for."""
+        return self.lines > 0 or self.match is not None or self.first_line is not None
 
 
 def budget_view(budget: Budget) -> BudgetView:
@@ -55,6 +78,25 @@ def verdict_view(verdict: Verdict) -> VerdictView:
     return VerdictView(status=verdict.status, reason=verdict.reason, gain=verdict.gain)
 
 
+def outcome_view(outcome: Outcome) -> OutcomeView:
+    """Show how a trial ended."""
+    timing = outcome.timing
+    return OutcomeView(
+        kind=outcome.kind,
+        value=outcome.value,
+        reason=outcome.reason,
+        trust=outcome.trust.level,
+        trust_missing=list(outcome.trust.missing),
+        error_class=outcome.error_class,
+        hint=outcome.hint,
+        secondary=outcome.secondary,
+        exit_code=outcome.exit_code,
+        seconds=_rounded(timing.total if timing else None),
+        training_seconds=_rounded(timing.training if timing else None),
+        claimed_seconds=timing.claimed if timing else None,
+    )
+
+
 def trial_view(
     rooms: Rooms, trial: TrialRecord, trials: tuple[TrialRecord, ...], budget: Budget
 ) -> TrialView:
@@ -66,7 +108,6 @@ def trial_view(
         trials: All trials of its research run.
         budget: The limits in force.
     """
-    outcome = trial.outcome
     incumbent = next((t for t in reversed(trials) if t.kept and t.id != trial.id), None)
     return TrialView(
         trial_id=trial.id,
@@ -79,12 +120,7 @@ def trial_view(
         budget=budget_view(budget),
         progress=_progress(rooms, trial),
         incumbent=incumbent_view(incumbent),
-        outcome=None
-        if outcome is None
-        else OutcomeView(
-            **outcome.model_dump(mode="json", exclude={"seconds"}),
-            seconds=round(outcome.seconds, 2),
-        ),
+        outcome=None if trial.outcome is None else outcome_view(trial.outcome),
         verdict=None if trial.verdict is None else verdict_view(trial.verdict),
         log_tail=_failed_log(rooms, trial),
         next_step=next_step(trial),
@@ -174,13 +210,22 @@ def _progress(rooms: Rooms, trial: TrialRecord) -> ProgressView | None:
 def _failed_log(rooms: Rooms, trial: TrialRecord) -> str | None:
     if trial.outcome is None or trial.outcome.kind is OutcomeKind.MEASURED or not trial.runs:
         return None
-    return log_tail(rooms, trial, _FAILED_LOG_BYTES)
+    data = rooms.files.read(rooms.files.run_log(trial.id, len(trial.runs)))
+    return logtext.tail(data, _FAILED_LOG_BYTES)
 
 
-def log_tail(rooms: Rooms, trial: TrialRecord, max_bytes: int, max_lines: int = 40) -> str:
-    """Return the end of the trial's latest log as safe text."""
+def log_text(rooms: Rooms, trial: TrialRecord, request: LogRequest) -> str:
+    """Return a part of the trial's latest log as safe text: a search, a range, or its end."""
     data = rooms.files.read(rooms.files.run_log(trial.id, max(1, len(trial.runs))))
-    return logtext.tail(data, max_bytes, max_lines)
+    if request.match is not None:
+        return logtext.matching(data, request.match, _LOG_BYTES)
+    if request.first_line is not None:
+        return logtext.excerpt(data, request.first_line, _LOG_BYTES)
+    return logtext.tail(data, _LOG_BYTES, request.lines)
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 2)
 
 
 def _short(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Execute one run: its process, its clock, its log, and the end of everything it started."""
+"""The process of a run from its start to its end, and nothing of it left."""
 
 import contextlib
 import ctypes
@@ -6,16 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import psutil
 
-LOG_CAP_BYTES = 64 * 2**20
+from autoresearch_mcp.effects.supervisor.channel import Channel
+from autoresearch_mcp.effects.supervisor.pump import Pump
+
 _GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.2
 _PR_SET_CHILD_SUBREAPER = 36
@@ -29,7 +29,7 @@ class RunSpec:
         argv: Program and arguments; no shell is involved.
         cwd: Working directory.
         environment: The whole environment: nothing is inherited.
-        log: File that receives stdout and stderr, at most `LOG_CAP_BYTES` of it.
+        log: File that receives stdout and stderr, up to the cap.
         hard_timeout: Seconds from process start to the end of the whole tree.
     """
 
@@ -42,56 +42,63 @@ class RunSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """How the process ended.
+    """How the process ended. All seconds are on the supervisor's monotonic clock.
 
     Args:
         exit_code: Its exit status; minus the signal's number when a signal ended it.
-        stopped: Why the supervisor ended it, or None when it ended by itself.
-        seconds: Wall-clock seconds from start to end, on the supervisor's clock.
+        stopped: Why it was ended, None when it ended by itself.
+        seconds: From start to end.
+        startup: From start to the first training batch, None when nobody told.
+        training: From the first training batch to the hand-over, None when nobody told.
+        clock_jump: By how many seconds the wall clock ran ahead of the monotonic one: the
+            machine slept, or its clock was set.
         dropped_bytes: Output beyond the log's cap.
     """
 
     exit_code: int
     stopped: str | None
     seconds: float
+    startup: float | None
+    training: float | None
+    clock_jump: float
     dropped_bytes: int
 
 
-def execute(spec: RunSpec, is_cancelled: Callable[[], bool]) -> Execution:
+def execute(spec: RunSpec, channel: Channel, watch: Callable[[], str | None]) -> Execution:
     """Run the process to its end, or end it, and leave no process of it behind.
 
     Args:
         spec: What to execute.
-        is_cancelled: Asked about five times a second; True ends the run.
+        channel: The run inherits its end of it.
+        watch: Asked about five times a second; a reason ends the run.
     """
     adopt_orphans()
-    started = time.monotonic()
-    with spec.log.open("wb", buffering=0) as log, contextlib.ExitStack() as opened:
-        process = subprocess.Popen(
-            spec.argv,
-            cwd=spec.cwd,
-            env=dict(spec.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    started, wall = time.monotonic(), time.time()
+    with spec.log.open("wb", buffering=0) as log, _started(spec, channel) as process:
         assert process.stdout is not None
-        pump = _Pump(opened.enter_context(process.stdout), log)
+        pump = Pump(process.stdout, log)
         pump.start()
         try:
-            stopped = _watch(process, started + spec.hard_timeout, is_cancelled)
+            stopped = _wait(process, started + spec.hard_timeout, watch)
             if stopped:
                 _ask_to_end(process)
             seconds = time.monotonic() - started
+            clock_jump = time.time() - wall - seconds
         finally:
             # The process itself first: only Popen may collect its exit status.
             process.kill()
             exit_code = process.wait()
             kill_descendants()
         pump.join()
+    batch, handover = channel.at("batch"), channel.at("handover")
     return Execution(
-        exit_code=exit_code, stopped=stopped, seconds=seconds, dropped_bytes=pump.dropped
+        exit_code=exit_code,
+        stopped=stopped,
+        seconds=seconds,
+        startup=None if batch is None else batch - started,
+        training=None if batch is None or handover is None else handover - batch,
+        clock_jump=clock_jump,
+        dropped_bytes=pump.dropped,
     )
 
 
@@ -115,6 +122,21 @@ def kill_descendants() -> None:
         _reap()
 
 
+def _started(spec: RunSpec, channel: Channel) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        spec.argv,
+        cwd=spec.cwd,
+        env=dict(spec.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=(channel.child_end,),
+        start_new_session=True,
+    )
+    channel.close_child_end()
+    return process
+
+
 def _reap() -> None:
     """Collect adopted zombies, which nobody else waits for."""
     with contextlib.suppress(ChildProcessError):
@@ -122,9 +144,10 @@ def _reap() -> None:
             pass
 
 
-def _watch(
-    process: subprocess.Popen[bytes], deadline: float, is_cancelled: Callable[[], bool]
+def _wait(
+    process: subprocess.Popen[bytes], deadline: float, watch: Callable[[], str | None]
 ) -> str | None:
+    """Return why the run must end, or None once it has ended by itself."""
     while True:
         left = deadline - time.monotonic()
         if left <= 0:
@@ -132,8 +155,8 @@ def _watch(
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(min(left, _POLL_SECONDS))
             return None
-        if is_cancelled():
-            return "cancelled"
+        if reason := watch():
+            return reason
 
 
 def _ask_to_end(process: subprocess.Popen[bytes]) -> None:
@@ -142,24 +165,3 @@ def _ask_to_end(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_GRACE_SECONDS)
-
-
-class _Pump(threading.Thread):
-    """Copies output to the log up to its cap, and reads on, so that the child never blocks."""
-
-    def __init__(self, source: IO[bytes], log: IO[bytes]) -> None:
-        super().__init__(name="log pump", daemon=True)
-        self._source = source
-        self._log = log
-        self.dropped = 0
-
-    def run(self) -> None:
-        room = LOG_CAP_BYTES
-        while chunk := os.read(self._source.fileno(), 1 << 16):
-            kept = chunk[:room]
-            try:
-                self._log.write(kept)
-            except OSError:  # a full disk must not stop the run: its log ends here
-                room, kept = 0, b""
-            room -= len(kept)
-            self.dropped += len(chunk) - len(kept)
