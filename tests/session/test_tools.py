@@ -1,0 +1,179 @@
+"""The tools as a client sees them."""
+
+import pytest
+
+from .conftest import Connect, RecipeRepo
+
+pytestmark = pytest.mark.anyio
+
+TOOLS = {
+    "read_recipe": True,
+    "apply_edit": False,
+    "run_trial": False,
+    "wait_trial": True,
+    "cancel_trial": False,
+    "get_metrics": True,
+    "commit_or_revert": False,
+}
+"""Name -> whether it only reads. Renaming one breaks every agent's habits."""
+
+
+async def test_there_are_exactly_the_seven_tools_of_the_loop(connect: Connect) -> None:
+    async with connect() as agent:
+        tools = (await agent.client.list_tools()).tools
+
+    assert {tool.name for tool in tools} == TOOLS.keys()
+    for tool in tools:
+        hints = tool.annotations
+        assert hints is not None
+        assert hints.read_only_hint is TOOLS[tool.name]
+        assert hints.destructive_hint is False
+        assert hints.open_world_hint is False
+        assert hints.idempotent_hint is not None
+        assert tool.output_schema is not None
+        assert tool.description is not None
+        assert len(tool.description) < 1500
+
+
+async def test_a_misspelt_argument_is_refused(connect: Connect) -> None:
+    async with connect() as agent:
+        refusal = await agent.refused("apply_edit", contents="VALUE = 1\n", dryrun=True)
+
+    assert "contents" in refusal
+    assert "dryrun" in refusal
+
+
+async def test_the_recipe_is_read_page_by_page(connect: Connect, recipe: RecipeRepo) -> None:
+    source = "".join(f"x{n} = {n}\n" for n in range(1000)) + "VALUE = 2.0\n"
+    recipe.write("train.py", source)
+    recipe.commit_all("A long recipe")
+    lines: list[str] = []
+    first: int | None = 1
+    total = 0
+    async with connect() as agent:
+        while first is not None:
+            page = await agent("read_recipe", first_line=first)
+            lines += [line.split("|", 1)[1] for line in page["lines"].split("\n")]
+            first, total = page["next_line"], page["total_lines"]
+        beyond = await agent.refused("read_recipe", first_line=5000)
+
+    assert "\n".join(lines) + "\n" == source
+    assert total == 1001
+    assert "between 1 and 1001" in beyond
+
+
+async def test_the_harness_can_be_read_and_nothing_else(connect: Connect) -> None:
+    async with connect() as agent:
+        harness = await agent("read_recipe", path="prepare.py")
+        contract = await agent("read_recipe", path="protocol.json")
+        refusals = [
+            await agent.refused("read_recipe", path=path)
+            for path in ("/etc/passwd", "../secret", "notes.txt", ".git/config")
+        ]
+
+    assert not harness["editable"]
+    assert "EVAL_TOKENS" in harness["lines"]
+    assert "schemaKind" in contract["lines"]
+    for refusal in refusals:
+        assert "surface.path" in refusal
+
+
+async def test_a_dry_run_shows_the_diff_and_writes_nothing(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    async with connect() as agent:
+        before = recipe.read("train.py")
+        edit = await agent(
+            "apply_edit", edits=[{"old": "VALUE = 2.0", "new": "VALUE = 1.0"}], dry_run=True
+        )
+
+    assert recipe.read("train.py") == before
+    assert not edit["staged"]
+    assert "+VALUE = 1.0" in edit["diff"]
+
+
+async def test_an_edit_of_another_version_of_the_file_is_refused(connect: Connect) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        seen = await agent("read_recipe")
+        await agent.edit("VALUE = 2.0", "VALUE = 1.9")
+        stale = await agent.refused(
+            "apply_edit", content="VALUE = 1\n", expected_sha256=seen["sha256"]
+        )
+
+    assert "edit.stale" in stale
+    assert "read_recipe" in stale
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"content": "VALUE = 1\n", "adopt": True}, {"edits": [], "content": "VALUE = 1\n"}],
+)
+async def test_an_edit_says_what_it_is_in_exactly_one_way(
+    connect: Connect, arguments: dict[str, object]
+) -> None:
+    async with connect() as agent:
+        refusal = await agent.refused("apply_edit", **arguments)
+
+    assert "exactly one" in refusal
+
+
+async def test_results_can_be_listed_by_age_and_by_value(connect: Connect) -> None:
+    async with connect() as agent:
+        empty = await agent("get_metrics")
+        await agent.trial("baseline")
+        for value in ("2.5", "3.5", "2.75"):
+            await agent.try_value(value)
+        newest = await agent("get_metrics", last=2)
+        best = await agent("get_metrics", best=True, last=3)
+        unknown = await agent.refused("get_metrics", trial_id=99)
+
+    assert empty["trials"] == []
+    assert "baseline" in empty["next_step"]
+    assert [trial["value"] for trial in newest["trials"]] == [3.5, 2.75]
+    assert [trial["value"] for trial in best["trials"]] == [2.0, 2.5, 2.75]
+    assert "the last one is 4" in unknown
+
+
+async def test_a_log_can_be_searched_read_in_parts_and_is_made_harmless(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    noise = (
+        "for n in range(5000): print(f'line {n}')\nprint('\\x1b[2J\\x1b]52;c;aGk=\\x07 hidden')\n"
+    )
+    recipe.write("train.py", noise + recipe.read("train.py"))
+    recipe.commit_all("A noisy recipe")
+    async with connect() as agent:
+        await agent.trial("baseline")
+        end = await agent("get_metrics", trial_id=1, log_lines=20)
+        found = await agent("get_metrics", trial_id=1, log_match="line 4321")
+        part = await agent("get_metrics", trial_id=1, log_first_line=100)
+
+    assert "val_bpb" in end["log"]
+    assert "\x1b" not in end["log"]
+    assert "hidden" in end["log"]
+    assert found["log"] == "4322|line 4321"
+    assert part["log"].startswith("100|line 99\n101|line 100\n")
+    assert all(len(answer["log"].encode()) <= 4096 for answer in (end, found, part))
+
+
+async def test_progress_is_told_while_a_trial_is_waited_for(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    gate = recipe.path.parent / "gate"
+    wait = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)\n"
+    recipe.write("train.py", recipe.read("train.py").replace('print("---")', wait + 'print("---")'))
+    recipe.commit_all("A recipe that waits in the middle")
+    heard: list[str] = []
+
+    async def listen(progress: float, total: float | None, message: str | None) -> None:
+        assert total is None or progress <= total
+        heard.append(message or "")
+        if "step 1" in heard[-1]:
+            gate.touch()
+
+    async with connect() as agent:
+        arguments = {"hypothesis": "baseline", "wait_s": 60}
+        await agent.client.call_tool("run_trial", arguments, progress_callback=listen)
+
+    assert any("step 1, loss 3.000, 1 s of training left" in message for message in heard)
