@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from inspect import cleandoc
 from typing import Annotated, TypeVar
 
 import anyio
@@ -138,7 +139,7 @@ def build_server(rooms: Rooms, *, max_wait: float | None = None) -> MCPServer:
     desk = Desk(rooms, max_wait)
     for register in (_reading, _editing, _running, _deciding):
         register(server, desk)
-    _refuse_unknown_arguments(server)
+    _finish(server)
     return server
 
 
@@ -278,10 +279,11 @@ def _client_name(ctx: Context) -> str:
     return params.client_info.name.lower() if params else ""
 
 
-def _refuse_unknown_arguments(server: MCPServer) -> None:
-    """Make a misspelt argument an error: the SDK drops what it does not know, silently."""
+def _finish(server: MCPServer) -> None:
+    """Make a misspelt argument an error, which the SDK drops silently, and dedent descriptions."""
     # There is no public way to set this in mcp 2.3; tests/test_tools.py holds it.
     for tool in server._tool_manager.list_tools():  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
+        tool.description = cleandoc(tool.description)
         model = tool.fn_metadata.arg_model
         model.model_config["extra"] = "forbid"
         model.model_rebuild(force=True)

@@ -33,6 +33,7 @@ async def test_there_are_exactly_the_seven_tools_of_the_loop(connect: Connect) -
         assert tool.output_schema is not None
         assert tool.description is not None
         assert len(tool.description) < 1500
+        assert "  " not in tool.description
 
 
 async def test_a_misspelt_argument_is_refused(connect: Connect) -> None:
