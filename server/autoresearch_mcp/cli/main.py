@@ -1,0 +1,65 @@
+"""Parse the command line and hand it to the command that it names."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from autoresearch_mcp.cli import demo, doctor, prepare, serve, status, tools, trial
+from autoresearch_mcp.core.errors import Fault, Refusal
+
+_FAULT = 3
+"""Exit status where a person must act; 0 is success, 1 a negative finding, 2 wrong usage."""
+
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except (Fault, Refusal) as error:
+        print(f"autoresearch-mcp: {error}", file=sys.stderr)
+        return _FAULT
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="autoresearch-mcp",
+        description="Let a coding agent drive machine-learning research while the server judges.",
+        epilog=(
+            "Begin with `autoresearch-mcp demo`. `autoresearch-mcp COMMAND --help` says more. "
+            "Exit status: 0 done, 1 a negative finding, 2 wrong usage, 3 a person must act."
+        ),
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"%(prog)s {version('autoresearch-mcp')}"
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (demo, prepare, serve, status, doctor, tools, trial):
+        module.register(commands, _common())
+    return parser
+
+
+def _common() -> argparse.ArgumentParser:
+    """Return the options that every command about a recipe has."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--repo",
+        type=Path,
+        default=Path(),
+        metavar="PATH",
+        help="the recipe's git repository, or a folder in it (default: the current folder)",
+    )
+    common.add_argument(
+        "--python",
+        type=Path,
+        metavar="PATH",
+        help="the recipe's interpreter (default: its .venv, else the server's own)",
+    )
+    common.set_defaults(evidence="single", sandbox=None, allow_network=False, memory=None)
+    return common

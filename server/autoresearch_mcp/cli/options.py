@@ -1,0 +1,78 @@
+"""What the commands share: the types of the parser, and the recipe they are about."""
+
+import argparse
+from pathlib import Path
+from typing import TypeAlias
+
+from autoresearch_mcp.core.errors import Fault
+from autoresearch_mcp.core.trial import ProcessId
+from autoresearch_mcp.session.rooms import Options, Rooms
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+"""The parser's own type for sub-commands, which has no public name."""
+
+
+def add_trial_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the commands that run and judge trials."""
+    parser.add_argument(
+        "--sandbox",
+        metavar="NAME",
+        help="what holds a run to its own files: auto, a name that `doctor` lists, or none "
+        "(default: the best that works here)",
+    )
+    parser.add_argument(
+        "--allow-network",
+        action="store_true",
+        help="let runs use the network where protocol.json says networkPolicy full as well",
+    )
+    parser.add_argument(
+        "--memory",
+        type=float,
+        metavar="GIB",
+        help="the most memory of a run, where the sandbox can cap it (default: nine tenths of "
+        "the machine's)",
+    )
+    parser.add_argument(
+        "--evidence",
+        choices=["single"],
+        default="single",
+        help="the rule that keeps or discards (default: %(default)s)",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the commands whose answer a program may want."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+
+
+def folder_of(options: argparse.Namespace) -> Path:
+    """Return the folder that --repo names, absolute.
+
+    Raises:
+        Fault: The current folder is gone.
+    """
+    try:
+        return options.repo.absolute()
+    except FileNotFoundError as error:
+        raise Fault("the current folder does not exist any more: go to another one") from error
+
+
+def rooms_of(options: argparse.Namespace, server: ProcessId | None = None) -> Rooms:
+    """Open the recipe that --repo names.
+
+    Args:
+        options: The command line.
+        server: The server whose end ends its trials, where the operator wants that.
+
+    Raises:
+        Fault: There is none that can be used.
+    """
+    chosen = Options(
+        python=options.python,
+        preset=options.evidence,
+        sandbox=options.sandbox,
+        allow_network=options.allow_network,
+        memory_gib=options.memory,
+        server=server,
+    )
+    return Rooms.open(folder_of(options), chosen)

@@ -1,0 +1,138 @@
+import json
+import shlex
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoresearch_mcp.core.events import Exported
+from autoresearch_mcp.effects.ledger import Ledger
+from autoresearch_mcp.effects.sandbox.probe import select
+
+from .conftest import Cli, Recipe
+
+
+def checks(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in report["checks"]}
+
+
+@pytest.fixture
+def ready(cli: Cli, recipe: Recipe, prepared: tuple[Path, dict[str, Any]]) -> Recipe:
+    """A recipe whose data is there."""
+    cli.environment = {**cli.environment, "AUTORESEARCH_CACHE": str(prepared[0])}
+    return recipe
+
+
+def test_a_healthy_recipe_has_no_failure_and_exit_status_0(cli: Cli, ready: Recipe) -> None:
+    done = cli("doctor", "--repo", ready.path, "--json")
+    report = json.loads(done.stdout)
+    assert report["failed"] == []
+    assert report["ok"] is True
+    assert done.returncode == 0
+    found = checks(report)
+    assert "profile tiny: 2 s a run" in found["data"]["found"]
+    assert found["mlx"]["state"] == "ok"
+    assert found["ledger"]["found"].startswith("0 events")
+
+
+def test_the_sandbox_that_runs_get_is_named_and_a_missing_one_is_a_warning(
+    cli: Cli, ready: Recipe
+) -> None:
+    sandbox = checks(cli.json("doctor", "--repo", ready.path))["sandbox"]
+    best = select().name
+    assert sandbox["state"] == ("warning" if best == "none" else "ok")
+    assert sandbox["found"].startswith("none works here" if best == "none" else best)
+
+
+def test_the_line_for_each_client_starts_this_server_on_this_recipe(
+    cli: Cli, ready: Recipe
+) -> None:
+    clients = {c["client"]: c["text"] for c in cli.json("doctor", "--repo", ready.path)["clients"]}
+    words = shlex.split(clients["Claude Code"])
+    assert words[:4] == ["claude", "mcp", "add", "autoresearch"]
+    command = words[words.index("--") + 1 :]
+    assert Path(command[0]).is_absolute()
+    assert command[-3:] == ["serve", "--repo", str(ready.path)]
+    assert shlex.split(clients["Codex"])[-3:] == command[-3:]
+    cache = cli.environment["AUTORESEARCH_CACHE"]
+    for client in ("Claude Desktop", "Cursor"):
+        settings = json.loads(clients[client])["mcpServers"]["autoresearch"]
+        assert [settings["command"], *settings["args"]] == command
+        assert settings["env"] == {"AUTORESEARCH_CACHE": cache}
+    assert json.loads(clients["VS Code"])["servers"]["autoresearch"]["type"] == "stdio"
+
+
+def test_a_person_reads_the_same_with_what_mends_it(cli: Cli, recipe: Recipe) -> None:
+    done = cli("doctor", "--repo", recipe.path)
+    assert done.returncode == 1
+    assert "failed   data: none under" in done.stdout
+    assert "-> autoresearch-mcp prepare" in done.stdout
+    assert "1 failed: data" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_folder_that_is_no_repository_fails_and_the_machine_is_still_checked(cli: Cli) -> None:
+    done = cli("doctor", "--json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert report["failed"] == ["recipe"]
+    assert report["repository"] is None
+    assert checks(report)["mlx"]["state"] == "ok"
+
+
+def test_an_invalid_protocol_is_a_failure_that_names_the_field(cli: Cli, ready: Recipe) -> None:
+    ready.edit_protocol(lambda p: p["execution"].update(command="a | b"))
+    ready.commit()
+    report = cli.json("doctor", "--repo", ready.path)
+    assert report["failed"] == ["recipe"]
+    assert "execution.command" in checks(report)["recipe"]["found"]
+
+
+def test_an_uncommitted_change_of_the_surface_is_a_failure_before_the_baseline(
+    cli: Cli, ready: Recipe
+) -> None:
+    (ready.path / "train.py").write_text("print(1)\n")
+    report = cli.json("doctor", "--repo", ready.path)
+    assert report["failed"] == ["working tree"]
+
+
+def test_a_harness_that_differs_from_its_commit_is_a_warning(cli: Cli, ready: Recipe) -> None:
+    with (ready.path / "prepare.py").open("a") as file:
+        file.write("# later\n")
+    harness = checks(cli.json("doctor", "--repo", ready.path))["harness"]
+    assert harness["state"] == "warning"
+
+
+def test_an_interpreter_without_mlx_fails(cli: Cli, ready: Recipe, bare_python: Path) -> None:
+    report = cli.json("doctor", "--repo", ready.path, "--python", bare_python)
+    assert report["failed"] == ["mlx"]
+    assert "autoresearch-mcp[cpu]" in checks(report)["mlx"]["fix"]
+
+
+def test_a_cache_that_cannot_be_written_fails(cli: Cli, recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    cache = str(tmp_path / "file" / "cache")
+    report = cli.json("doctor", "--repo", recipe.path, AUTORESEARCH_CACHE=cache)
+    assert report["failed"] == ["data", "cache"]
+
+
+def test_damaged_data_fails(cli: Cli, recipe: Recipe) -> None:
+    assert cli("prepare", "--repo", recipe.path, "--profile", "tiny").returncode == 0
+    (tokens,) = Path(cli.environment["AUTORESEARCH_CACHE"]).glob("*/train/tokens.npy")
+    with tokens.open("ab") as file:
+        file.write(b"\0")
+    report = cli.json("doctor", "--repo", recipe.path)
+    assert report["failed"] == ["data"]
+    assert str(tokens) in checks(report)["data"]["found"]
+
+
+def test_a_ledger_that_was_changed_fails(cli: Cli, ready: Recipe) -> None:
+    path = ready.path / ".git" / "autoresearch" / "ledger.sqlite"
+    Ledger(path).append(Exported(research="autoresearch/x", sha256="0" * 64))
+    db = sqlite3.connect(path)
+    db.execute("DROP TRIGGER event_is_never_changed")
+    db.execute("UPDATE event SET body = replace(body, '0', '1')")
+    db.commit()
+    db.close()
+    assert cli.json("doctor", "--repo", ready.path)["failed"] == ["ledger"]
