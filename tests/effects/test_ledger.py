@@ -110,6 +110,28 @@ def test_a_change_behind_its_back_breaks_the_chain(ledger: Ledger) -> None:
         ledger.verify()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE trial SET record = replace(record, 'wider', 'wilder') WHERE id = 2",
+        "UPDATE trial SET record = '{}' WHERE id = 2",
+        "UPDATE trial SET phase = 'done' WHERE id = 2",
+        "DELETE FROM trial WHERE id = 3",
+        "INSERT INTO content VALUES ('autoresearch/today', 'forged')",
+    ],
+)
+def test_a_change_of_what_the_events_add_up_to_is_noticed(ledger: Ledger, change: str) -> None:
+    for _ in range(3):
+        ledger.append_with(staged)
+    assert ledger.verify() == 3
+    with sqlite3.connect(ledger.path) as db:
+        assert db.execute(change).rowcount == 1
+    db.close()
+
+    with pytest.raises(Fault, match="beside its events"):
+        ledger.verify()
+
+
 def test_a_file_that_is_no_ledger_is_a_fault(ledger: Ledger) -> None:
     ledger.path.parent.mkdir()
     ledger.path.write_bytes(b"not a database, but long enough to look like one" * 100)

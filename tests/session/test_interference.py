@@ -2,49 +2,42 @@
 
 import os
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
 
-from autoresearch_mcp.effects.ledger import Ledger
+from tests.driving import processes_below
 
 from .conftest import TRAIN, Agent, Connect, RecipeRepo, until
 
 pytestmark = pytest.mark.anyio
 
+WAIT_FOR_GATE = """
+import os, time
+while not os.path.exists(os.environ["TMPDIR"] + "/gate"): time.sleep(0.05)
+"""
 SLOW = "import time; time.sleep(3600)"
 
 
-def ledger_of(recipe: RecipeRepo) -> Ledger:
-    return Ledger(recipe.path / ".git" / "autoresearch" / "ledger.sqlite")
-
-
-async def start_slow_trial(agent: Agent, recipe: RecipeRepo, name: str = "started") -> int:
+async def start_slow_trial(agent: Agent, recipe: RecipeRepo) -> int:
     """Start a trial that never ends by itself, and return once its run is under way."""
-    flag = recipe.path.parent / name
-    await agent.edit("NOISE = 0", f"open({str(flag)!r}, 'w').close(); {SLOW}")
+    await agent.edit("NOISE = 0", f"print('begun', flush=True); {SLOW}")
     trial = await agent("run_trial", hypothesis="sleep", wait_s=0)
-    await until(flag.exists)
+    await until(lambda: "begun" in recipe.run_log(trial["trial_id"]))
     return trial["trial_id"]
+
+
+def open_gate(recipe: RecipeRepo, trial_id: int) -> None:
+    """Let a run go on that waits for its gate; its scratch is all of the disk that it sees."""
+    record = recipe.ledger.trial(trial_id)
+    assert record is not None
+    (Path(record.runs[-1].directory) / "tmp" / "gate").touch()
 
 
 def processes_of(recipe: RecipeRepo) -> list[psutil.Process]:
     """Return what still runs of this recipe's trials."""
-    mine = str(recipe.path.parent)
-    return [
-        process
-        for process in psutil.process_iter()
-        if process.pid != os.getpid()
-        and any(mine in part for part in _words(process))
-        and "serve" not in _words(process)
-    ]
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except (psutil.NoSuchProcess, psutil.ZombieProcess):
-        return []
+    return processes_below(recipe.path.parent)
 
 
 async def test_a_cancelled_trial_is_recorded_and_leaves_no_process(
@@ -100,16 +93,14 @@ async def test_a_decided_trial_must_be_applied_before_the_next(connect: Connect)
 async def test_a_trial_outlives_its_server_and_the_next_one_shows_it(
     connect: Connect, recipe: RecipeRepo
 ) -> None:
-    gate = recipe.path.parent / "gate"
     async with connect() as agent:
         await agent.trial("baseline")
-        wait = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)"
-        await agent.edit("NOISE = 0\n", wait + "\nVALUE = 1.0\n")
+        await agent.edit("NOISE = 0\n", WAIT_FOR_GATE + "VALUE = 1.0\n")
         trial = await agent("run_trial", hypothesis="outlive the server", wait_s=0)
         assert trial["verdict"] is None
     async with connect() as agent:
         waiting = await agent("wait_trial", trial_id=trial["trial_id"], wait_s=0)
-        gate.touch()
+        open_gate(recipe, trial["trial_id"])
         ended = await agent("wait_trial", trial_id=trial["trial_id"], wait_s=60)
 
     assert waiting["verdict"] is None
@@ -123,7 +114,7 @@ async def test_a_trial_whose_process_is_killed_is_interrupted_and_can_be_repeate
     async with connect() as agent:
         await agent.trial("baseline")
         trial_id = await start_slow_trial(agent, recipe)
-        record = ledger_of(recipe).trial(trial_id)
+        record = recipe.ledger.trial(trial_id)
         assert record is not None
         assert record.process is not None
         os.kill(record.process.pid, signal.SIGKILL)
@@ -136,7 +127,7 @@ async def test_a_trial_whose_process_is_killed_is_interrupted_and_can_be_repeate
     assert ended["status"] == "done"
     assert again["trial_id"] == trial_id + 1
     assert [row[3] for row in recipe.log_rows()] == ["keep", "crash", "crash"]
-    assert ledger_of(recipe).verify() > 0
+    assert recipe.ledger.verify() > 0
 
 
 async def test_a_file_edited_outside_is_never_overwritten_and_can_be_adopted(
@@ -247,6 +238,6 @@ async def test_the_same_code_again_is_judged_by_the_runs_it_has_had(
         second = await agent.try_value("2.5")
 
     assert second["verdict"] == first["verdict"]
-    record = ledger_of(recipe).trial(second["trial_id"])
+    record = recipe.ledger.trial(second["trial_id"])
     assert record is not None
     assert record.runs == ()

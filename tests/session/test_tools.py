@@ -3,6 +3,7 @@
 import pytest
 
 from .conftest import Connect, RecipeRepo
+from .test_interference import WAIT_FOR_GATE, open_gate
 
 pytestmark = pytest.mark.anyio
 
@@ -161,9 +162,8 @@ async def test_a_log_can_be_searched_read_in_parts_and_is_made_harmless(
 async def test_progress_is_told_while_a_trial_is_waited_for(
     connect: Connect, recipe: RecipeRepo
 ) -> None:
-    gate = recipe.path.parent / "gate"
-    wait = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)\n"
-    recipe.write("train.py", recipe.read("train.py").replace('print("---")', wait + 'print("---")'))
+    source = recipe.read("train.py")
+    recipe.write("train.py", source.replace('print("---")', WAIT_FOR_GATE + 'print("---")'))
     recipe.commit_all("A recipe that waits in the middle")
     heard: list[str] = []
 
@@ -171,7 +171,7 @@ async def test_progress_is_told_while_a_trial_is_waited_for(
         assert total is None or progress <= total
         heard.append(message or "")
         if "step 1" in heard[-1]:
-            gate.touch()
+            open_gate(recipe, 1)
 
     async with connect() as agent:
         arguments = {"hypothesis": "baseline", "wait_s": 60}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from autoresearch_mcp.core.budget import Budget, overrun
-from autoresearch_mcp.core.crash import CRASH_HINTS, classify_crash
+from autoresearch_mcp.core.crash import CRASH_HINTS, ErrorClass, classify_crash
 from autoresearch_mcp.core.measurement import Measurement
 from autoresearch_mcp.core.metrics import extract
 from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Timing, Trust
@@ -25,6 +25,7 @@ class RunFacts:
         exit_code: Exit status; minus the signal's number when a signal ended the process.
         stopped: Why the supervisor ended it: "timeout", or a sentence; None when it did not.
         timing: The supervisor's clocks.
+        stop_class: The class of what the supervisor ended it for.
         clock_jump: Seconds by which the wall clock ran ahead of the monotonic one.
         tampered: What was changed that a run must not change; None when nothing was.
         trust: The level of trust that the run's surroundings give.
@@ -33,6 +34,7 @@ class RunFacts:
     exit_code: int
     stopped: str | None
     timing: Timing
+    stop_class: ErrorClass = "other"
     clock_jump: float = 0.0
     tampered: str | None = None
     trust: Trust = field(default_factory=Trust)
@@ -111,8 +113,8 @@ def _stopped(facts: RunFacts, budget: Budget) -> Outcome | None:
         return Outcome(
             kind=OutcomeKind.CRASH,
             reason=f"stopped early: {facts.stopped}",
-            error_class="nan",
-            hint=CRASH_HINTS["nan"],
+            error_class=facts.stop_class,
+            hint=CRASH_HINTS[facts.stop_class],
         )
     return Outcome(
         kind=OutcomeKind.TIMEOUT,

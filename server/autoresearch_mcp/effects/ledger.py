@@ -9,10 +9,12 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.events import EVENT, Edited, Event, Exported, ResearchStarted, advance
@@ -113,20 +115,33 @@ class Ledger:
             yield at, EVENT.validate_json(body)
 
     def verify(self) -> int:
-        """Check the whole chain and return the number of events.
+        """Check the whole chain, and that the projections are what it adds up to.
+
+        Returns:
+            The number of events.
 
         Raises:
-            Fault: An event was changed, removed or inserted behind the ledger's back.
+            Fault: An event or a projection was changed behind the ledger's back.
         """
-        link, count = _FIRST_HASH, 0
-        for seq, at, body, stored in self._select("SELECT * FROM event ORDER BY seq"):
-            link, count = chain(link, at, body), count + 1
-            if stored != link or seq != count:
-                raise Fault(
-                    f"the ledger {self.path} was changed at event {seq}: its chain of hashes "
-                    "breaks there; keep the file, and start anew by moving it away"
-                )
+        if not self.path.exists():
+            return 0
+        with self._connect() as db, closing(_empty()) as again:
+            db.execute("BEGIN")  # one look at events and projections alike
+            link, count = _FIRST_HASH, 0
+            for seq, at, body, stored in db.execute("SELECT * FROM event ORDER BY seq"):
+                link, count = chain(link, at, body), count + 1
+                if stored != link or seq != count:
+                    raise self._changed(f"at event {seq}: its chain of hashes breaks there")
+                _project(again, EVENT.validate_json(body), at)
+            if _projections(db) != _projections(again):
+                raise self._changed("beside its events: they add up to something else")
         return count
+
+    def _changed(self, where: str) -> Fault:
+        return Fault(
+            f"the ledger {self.path} was changed {where}; keep the file, and start anew by "
+            "moving it away"
+        )
 
     def _select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         if not self.path.exists():
@@ -151,6 +166,27 @@ class Ledger:
 def chain(previous: str, at: str, body: str) -> str:
     """Return the hash of an event that follows the one with hash `previous`."""
     return hashlib.sha256(json.dumps([previous, at, body]).encode()).hexdigest()
+
+
+def _empty() -> sqlite3.Connection:
+    """Return a ledger without events, in memory."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    _create(db)
+    return db
+
+
+def _projections(db: sqlite3.Connection) -> tuple[list[Any], ...] | None:
+    """Return what the tables beside the events hold, read as it is used; None if it cannot be."""
+    trials = db.execute("SELECT id, research, phase, record FROM trial ORDER BY id")
+    started = db.execute("SELECT name, started FROM research ORDER BY name")
+    try:
+        return (
+            [(*row, TrialRecord.model_validate_json(record)) for *row, record in trials],
+            [(name, ResearchStarted.model_validate_json(event)) for name, event in started],
+            db.execute("SELECT * FROM content ORDER BY research, sha256").fetchall(),
+        )
+    except ValidationError:
+        return None
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:

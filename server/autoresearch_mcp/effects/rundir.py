@@ -40,12 +40,26 @@ class RunDirectory:
         """Return where the candidate's tree belongs; writing it there makes the folder."""
         return self.path / "recipe"
 
+    @property
+    def home(self) -> Path:
+        """Return the run's HOME, empty at first."""
+        return self.path / "home"
+
+    @property
+    def temporary(self) -> Path:
+        """Return the run's TMPDIR, empty at first."""
+        return self.path / "tmp"
+
+    @property
+    def settings(self) -> Path:
+        """Return where the run's settings are written."""
+        return self.path / "run.json"
+
     def write_settings(self, settings: Mapping[str, object]) -> Path:
         """Write the file that AUTORESEARCH_RUN names, read-only, and return its path."""
-        file = self.path / "run.json"
-        file.write_text(json.dumps(settings, indent=2))
-        file.chmod(0o400)
-        return file
+        self.settings.write_text(json.dumps(settings, indent=2))
+        self.settings.chmod(0o400)
+        return self.settings
 
     def environment(self, python: Path, seed: int, extra: Mapping[str, str]) -> dict[str, str]:
         """Return the whole environment of the run's process.
@@ -58,8 +72,8 @@ class RunDirectory:
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         return {
             "PATH": os.pathsep.join([str(python.parent), "/usr/local/bin", "/usr/bin", "/bin"]),
-            "HOME": str(self.path / "home"),
-            "TMPDIR": str(self.path / "tmp"),
+            "HOME": str(self.home),
+            "TMPDIR": str(self.temporary),
             "LANG": "C.UTF-8",
             "ARAH_TRIAL_SEED": str(seed),
             **passed_on,

@@ -15,7 +15,7 @@ from autoresearch_mcp.effects.blas import Blas
 from autoresearch_mcp.effects.interpreter import Interpreter
 from autoresearch_mcp.effects.prepared import PreparedData
 from autoresearch_mcp.session.recipe import HARNESS_ENTRY, Recipe
-from autoresearch_mcp.session.rooms import Rooms
+from autoresearch_mcp.session.rooms import Options, Rooms
 
 
 class Bench:
@@ -24,6 +24,11 @@ class Bench:
     def __init__(self, rooms: Rooms, recipe: Recipe) -> None:
         self._rooms = rooms
         self.recipe = recipe
+
+    @property
+    def options(self) -> Options:
+        """Return the operator's choices."""
+        return self._rooms.options
 
     @cached_property
     def interpreter(self) -> Interpreter:

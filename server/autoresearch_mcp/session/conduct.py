@@ -6,6 +6,7 @@ It answers to nobody but the ledger, so that the client and the server may come 
 import os
 import signal
 import threading
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 
@@ -18,6 +19,7 @@ from autoresearch_mcp.effects import locks, processes
 from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.session import court
 from autoresearch_mcp.session.bench import Bench
+from autoresearch_mcp.session.guarding import Guard
 from autoresearch_mcp.session.recipe import recipe_at
 from autoresearch_mcp.session.rooms import Rooms
 from autoresearch_mcp.session.running import RunOrder, perform
@@ -52,7 +54,10 @@ class Conductor:
         research = rooms.ledger.research(self._trial.research)
         assert research is not None
         self._recipe = recipe_at(rooms.repository, research.base)
-        self._bench = Bench(rooms, self._recipe)
+
+    @cached_property
+    def _guard(self) -> Guard:
+        return Guard(Bench(self._rooms, self._recipe))
 
     @property
     def _trial(self) -> TrialRecord:
@@ -134,7 +139,7 @@ class Conductor:
             baselines=() if whose.baseline else court.baseline_timings(self._trials),
         )
         try:
-            outcome = perform(self._rooms, self._bench, order, directory, self._must_stop)
+            outcome = perform(self._rooms, self._guard, order, directory, self._must_stop)
         finally:
             directory.remove()
         outcome = outcome or self._stopped_outcome()

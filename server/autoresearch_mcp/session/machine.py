@@ -12,6 +12,8 @@ from typing import Literal
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.effects import locks
 from autoresearch_mcp.effects.repository.plumbing import Plumbing
+from autoresearch_mcp.effects.sandbox import probe
+from autoresearch_mcp.effects.sandbox.policy import Bare
 from autoresearch_mcp.session.answers import Answer
 from autoresearch_mcp.session.conduct import lease_path
 
@@ -131,9 +133,14 @@ def lease() -> Check:
 
 
 def sandbox() -> Check:
-    """Say what keeps a run from the rest of the machine: nothing yet."""
+    """Run every sandbox once and say which one runs get, and what it was seen to deny."""
+    probes = probe.available()
+    best = next(found for found in probes if found.works)
+    if best.name != Bare.name:
+        return ok("sandbox", f"{best.name}: {best.detail}")
+    tried = "; ".join(f"{found.name}: {found.detail}" for found in probes if not found.works)
     return warning(
         "sandbox",
-        "none yet: runs are not sandboxed, a recipe's code can do whatever you can",
+        f"none works here, a recipe's code can do whatever you can ({tried})",
         "drive recipes and agents that you trust, or use a container",
     )

@@ -19,18 +19,27 @@ class Options:
     Args:
         python: The recipe's interpreter, where it is not its own `.venv`.
         preset: The evidence rule.
+        sandbox: The sandbox of runs; None for the best that works.
+        allow_network: Whether runs may use the network where the protocol also says `full`.
+        memory_gib: The most memory of a run, GiB; None for nine tenths of the machine's.
         server: The server whose end ends its trials; None where they go on without it.
     """
 
     python: Path | None = None
     preset: Preset = "single"
     server: ProcessId | None = None
+    sandbox: str | None = None
+    allow_network: bool = False
+    memory_gib: float | None = None
 
     def as_arguments(self) -> list[str]:
         """Return the command line that gives a trial's process the same options."""
         python = [] if self.python is None else ["--python", str(self.python)]
         server = [] if self.server is None else ["--server", self.server.model_dump_json()]
-        return [*python, "--evidence", self.preset, *server]
+        sandbox = [] if self.sandbox is None else ["--sandbox", self.sandbox]
+        network = ["--allow-network"] if self.allow_network else []
+        memory = [] if self.memory_gib is None else ["--memory", str(self.memory_gib)]
+        return [*python, "--evidence", self.preset, *sandbox, *network, *memory, *server]
 
     @property
     def server_is_gone(self) -> bool:

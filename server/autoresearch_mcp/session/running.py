@@ -1,17 +1,21 @@
 """One run of one commit: fresh directory, proof of the harness, execution, outcome."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.outcomes import RunFacts, outcome_of
 from autoresearch_mcp.core.progress import hopeless
-from autoresearch_mcp.core.trial import Outcome, Timing, Trust
+from autoresearch_mcp.core.trial import Outcome, Timing
 from autoresearch_mcp.effects import prepared, supervisor
 from autoresearch_mcp.effects.rundir import RunDirectory
+from autoresearch_mcp.effects.sandbox import enter
 from autoresearch_mcp.effects.supervisor import Channel, Execution, RunSpec
-from autoresearch_mcp.session.bench import Bench
+from autoresearch_mcp.session.guarding import Guard
 from autoresearch_mcp.session.rooms import Rooms
+
+Watch = Callable[[], str | None]
 
 CANCELLED = "cancelled"
 _TAIL_BYTES = 1 << 16
@@ -38,7 +42,7 @@ class RunOrder:
 
 def perform(
     rooms: Rooms,
-    bench: Bench,
+    guard: Guard,
     order: RunOrder,
     directory: RunDirectory,
     is_stopped: Callable[[], bool],
@@ -51,39 +55,60 @@ def perform(
     Raises:
         Fault: The prepared data is not what it was, or the commit cannot be written out.
     """
+    bench = guard.bench
     if bench.data and (problem := prepared.damage(bench.data)):
         raise Fault(f"{problem}: run `autoresearch-mcp prepare` again")
-    files = rooms.repository.materialise(order.commit, directory.recipe, {bench.recipe.log_path})
+    without = {bench.recipe.log_path}
+    files = rooms.repository.materialise(order.commit, directory.recipe, without)
     log = rooms.files.run_log(order.trial, order.number)
 
     def watch() -> str | None:
-        return CANCELLED if is_stopped() else hopeless(rooms.files.read(log, _TAIL_BYTES))
+        if is_stopped():
+            return CANCELLED
+        return guard.overflow(directory) or hopeless(tail())
 
-    with Channel() as channel:
-        settings = bench.settings(order.seed, channel.child_end)
-        run_file = directory.write_settings(settings)
-        variables = bench.variables(run_file)
-        spec = RunSpec(
-            argv=bench.argv(bench.recipe.command),
-            cwd=directory.recipe / bench.recipe.protocol.execution.cwd,
-            environment=directory.environment(bench.interpreter.path, order.seed, variables),
-            log=log,
-            hard_timeout=bench.budget.hard_timeout_seconds,
-        )
-        execution = supervisor.execute(spec, channel, watch)
+    def tail() -> bytes:
+        return rooms.files.read(log, _TAIL_BYTES)
+
+    execution = _execute(guard, order, directory, log, watch)
     if execution.stopped == CANCELLED:
         return None
+    if execution.exit_code == enter.FAILED:
+        raise Fault(f"the sandbox did not start the run{rooms.files.last_line(log)}")
     tampered = directory.changed(files) or (prepared.damage(bench.data) if bench.data else None)
     facts = RunFacts(
         exit_code=execution.exit_code,
         stopped=execution.stopped,
         timing=_timing(execution),
+        stop_class="nan" if execution.stopped and hopeless(tail()) else "other",
         clock_jump=execution.clock_jump,
         tampered=tampered,
-        trust=Trust(),
+        trust=guard.trust(execution),
     )
     measurement = bench.recipe.protocol.measurement
     return outcome_of(facts, rooms.files.read(log), measurement, bench.budget, order.baselines)
+
+
+def _execute(
+    guard: Guard, order: RunOrder, directory: RunDirectory, log: Path, watch: Watch
+) -> Execution:
+    """Start the protocol's command, launcher first, in its sandbox."""
+    bench = guard.bench
+    with Channel() as channel:
+        run_file = directory.write_settings(bench.settings(order.seed, channel.child_end))
+        variables = bench.variables(run_file)
+        environment = directory.environment(bench.interpreter.path, order.seed, variables)
+        argv = bench.argv(bench.recipe.command)
+        wrapped = guard.sandbox.wrap(argv, environment, guard.policy(directory))
+        spec = RunSpec(
+            argv=wrapped.argv,
+            cwd=directory.recipe / bench.recipe.protocol.execution.cwd,
+            environment=wrapped.environment,
+            log=log,
+            hard_timeout=bench.budget.hard_timeout_seconds,
+        )
+        execution = supervisor.execute(spec, channel, watch)
+    return replace(execution, exit_code=wrapped.exit_code(execution.exit_code))
 
 
 def _timing(execution: Execution) -> Timing:

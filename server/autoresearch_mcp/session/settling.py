@@ -36,7 +36,11 @@ def conclude(rooms: Rooms, trial_id: int) -> None:
     """Record the verdict on a measured trial, and end it where nothing is to be applied.
 
     The caller holds the recipe's lock.
+
+    Raises:
+        Fault: The ledger was changed behind its own back: no verdict is built on it.
     """
+    rooms.ledger.verify()
     trial = _get(rooms, trial_id)
     trials = rooms.ledger.trials(trial.research)
     recipe = _recipe(rooms, trial)

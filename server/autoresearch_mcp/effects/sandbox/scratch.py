@@ -1,0 +1,61 @@
+"""How much room a run's files take, for a supervisor that ends the run beyond its cap.
+
+The kernel caps a single file only. Counted are blocks really taken, a file without any as one
+block, and files that were deleted and are still open.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+_BLOCK = 512  # st_blocks counts in these, whatever the file system's own
+_LEAST = 4096
+
+
+def used_bytes(folders: Iterable[Path], pids: Iterable[int] = ()) -> int:
+    """Return the bytes that the folders' files take on the disk.
+
+    Args:
+        folders: Folders the run may write.
+        pids: The run's processes, whose deleted but open files count as well (Linux).
+    """
+    total = sum(_taken(entry) for folder in folders for entry in _below(str(folder)))
+    return total + sum(_deleted_but_open(pid) for pid in pids)
+
+
+def _below(folder: str) -> Iterable[os.stat_result]:
+    """Yield the state of every entry below a folder; what vanishes meanwhile is left out."""
+    waiting = [folder]
+    while waiting:
+        try:
+            entries = os.scandir(waiting.pop())
+        except OSError:
+            continue
+        with entries:
+            for entry in entries:
+                try:
+                    state = entry.stat(follow_symlinks=False)
+                except OSError:
+                    continue
+                yield state
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+
+
+def _deleted_but_open(pid: int) -> int:
+    try:
+        descriptors = os.listdir(f"/proc/{pid}/fd")  # noqa: PTH208
+    except OSError:
+        return 0
+    total = 0
+    for descriptor in descriptors:
+        try:
+            state = os.stat(f"/proc/{pid}/fd/{descriptor}")  # noqa: PTH116
+        except OSError:
+            continue
+        total += _taken(state) if state.st_nlink == 0 else 0
+    return total
+
+
+def _taken(state: os.stat_result) -> int:
+    return max(state.st_blocks * _BLOCK, _LEAST)
