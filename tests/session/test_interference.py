@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.driving import processes_below
+from tests.driving import processes_below, server_of, serving
 
 from .conftest import TRAIN, Agent, Connect, RecipeRepo, until
 
@@ -241,3 +241,83 @@ async def test_the_same_code_again_is_judged_by_the_runs_it_has_had(
     record = recipe.ledger.trial(second["trial_id"])
     assert record is not None
     assert record.runs == ()
+
+
+async def test_another_recipe_waits_for_the_machine(
+    connect: Connect, recipe: RecipeRepo, bare_python: Path
+) -> None:
+    other = RecipeRepo.fast(recipe.path.parent / "other")
+    options = ("--python", str(bare_python))
+    async with connect() as agent:
+        await agent.trial("baseline")
+        trial_id = await start_slow_trial(agent, recipe)
+        async with serving(other.path, *options, environment=dict(os.environ)) as neighbour:
+            waiting = await neighbour("run_trial", hypothesis="baseline", wait_s=0)
+            await agent("cancel_trial", trial_id=trial_id)
+            ended = await neighbour("wait_trial", trial_id=waiting["trial_id"], wait_s=60)
+
+    assert waiting["status"] == "queued"
+    assert ended["outcome"]["value"] == 2.0
+
+
+async def test_a_queued_trial_can_be_cancelled(
+    connect: Connect, recipe: RecipeRepo, bare_python: Path
+) -> None:
+    other = RecipeRepo.fast(recipe.path.parent / "other")
+    options = ("--python", str(bare_python))
+    async with connect() as agent:
+        await agent.trial("baseline")
+        trial_id = await start_slow_trial(agent, recipe)
+        async with serving(other.path, *options, environment=dict(os.environ)) as neighbour:
+            waiting = await neighbour("run_trial", hypothesis="baseline", wait_s=0)
+            cancelled = await neighbour("cancel_trial", trial_id=waiting["trial_id"])
+        await agent("cancel_trial", trial_id=trial_id)
+
+    assert cancelled["outcome"]["kind"] == "cancelled"
+
+
+async def test_with_on_exit_kill_a_trial_ends_with_its_server_however_that_ends(
+    connect: Connect, recipe: RecipeRepo, bare_python: Path
+) -> None:
+    options = ("--python", str(bare_python), "--on-exit", "kill")
+    async with connect() as agent:
+        await agent.trial("baseline")
+    async with serving(recipe.path, *options, environment=dict(os.environ)) as agent:
+        trial_id = await start_slow_trial(agent, recipe)
+        server_of(recipe.path).kill()
+    await until(lambda: not processes_of(recipe))
+    async with connect() as agent:
+        ended = await agent("wait_trial", trial_id=trial_id, wait_s=60)
+
+    assert ended["outcome"]["kind"] == "cancelled"
+    assert "--on-exit kill" in ended["outcome"]["reason"]
+
+
+async def test_a_diverged_run_ends_early(connect: Connect, recipe: RecipeRepo) -> None:
+    diverging = (
+        "import time\n"
+        "for n in range(6): print(f'\\rstep {n:05} (1.0%) | loss: nan | x', flush=True)\n"
+        "time.sleep(3600)\n"
+    )
+    async with connect() as agent:
+        await agent.trial("baseline")
+        await agent.edit("NOISE = 0\n", diverging)
+        trial = await agent.trial("far too hot")
+
+    assert trial["outcome"]["kind"] == "crash"
+    assert trial["outcome"]["error_class"] == "nan"
+    assert "nan in 5 reports" in trial["outcome"]["reason"]
+    assert processes_of(recipe) == []
+
+
+async def test_what_a_run_claims_is_recorded_beside_what_was_measured(connect: Connect) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        await agent.edit('print("---")', 'print("training_seconds: 299.5")')
+        trial = await agent.trial("claim to have trained")
+
+    assert trial["outcome"]["claimed_seconds"] == 299.5
+    assert trial["outcome"]["seconds"] < 60
+    assert trial["outcome"]["training_seconds"] is None
+    assert trial["outcome"]["trust"] == "printed"
+    assert any("training clock" in missing for missing in trial["outcome"]["trust_missing"])

@@ -16,6 +16,7 @@ from autoresearch_mcp.core.trial import (
 from autoresearch_mcp.session.rooms import Options
 
 _NOT_ITS_FAULT = frozenset({OutcomeKind.CANCELLED, OutcomeKind.INTERRUPTED})
+_SMOKE_TEST = "this data is a smoke test for its profile: results on it are never ranked"
 _STATUS = {
     Action.KEEP: VerdictStatus.KEEP,
     Action.DISCARD: VerdictStatus.DISCARD,
@@ -79,11 +80,22 @@ def measured(trial: TrialRecord, trials: Sequence[TrialRecord], metric: str) -> 
     return last.model_copy(update={"value": value, "reason": f"{metric} {value:.6f} ({runs})"})
 
 
-def verdict_on(trial: TrialRecord, trials: Sequence[TrialRecord], rule: Rule) -> Decided:
-    """Return the decision on a trial whose outcome is known."""
+def verdict_on(
+    trial: TrialRecord, trials: Sequence[TrialRecord], rule: Rule, *, rankable: bool
+) -> Decided:
+    """Return the decision on a trial whose outcome is known.
+
+    Args:
+        trial: The trial.
+        trials: All trials of its research run, oldest first, itself included.
+        rule: The evidence rule.
+        rankable: Whether results in this setting may be compared at all.
+    """
     if trial.outcome is None:
         raise ValueError(f"trial {trial.id} has no outcome yet")
     match trial.outcome.kind:
+        case OutcomeKind.MEASURED if not rankable and not trial.baseline:
+            verdict = Verdict(status=VerdictStatus.INCONCLUSIVE, reason=_SMOKE_TEST)
         case OutcomeKind.MEASURED:
             ruling = judge(case_of(trial, trials), rule)
             status = _STATUS.get(ruling.action, VerdictStatus.INCONCLUSIVE)

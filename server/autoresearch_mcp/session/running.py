@@ -10,7 +10,6 @@ from autoresearch_mcp.core.progress import hopeless
 from autoresearch_mcp.core.trial import Outcome, Timing
 from autoresearch_mcp.effects import prepared, supervisor
 from autoresearch_mcp.effects.rundir import RunDirectory
-from autoresearch_mcp.effects.sandbox import enter
 from autoresearch_mcp.effects.supervisor import Channel, Execution, RunSpec
 from autoresearch_mcp.session.guarding import Guard
 from autoresearch_mcp.session.rooms import Rooms
@@ -73,7 +72,7 @@ def perform(
     execution = _execute(guard, order, directory, log, watch)
     if execution.stopped == CANCELLED:
         return None
-    if execution.exit_code == enter.FAILED:
+    if guard.failed(execution, tail()):
         raise Fault(f"the sandbox did not start the run{rooms.files.last_line(log)}")
     tampered = directory.changed(files) or (prepared.damage(bench.data) if bench.data else None)
     facts = RunFacts(

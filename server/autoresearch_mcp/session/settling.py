@@ -43,9 +43,11 @@ def conclude(rooms: Rooms, trial_id: int) -> None:
     rooms.ledger.verify()
     trial = _get(rooms, trial_id)
     trials = rooms.ledger.trials(trial.research)
-    recipe = _recipe(rooms, trial)
+    recipe, started = _recipe(rooms, trial), rooms.ledger.research(trial.research)
+    assert started is not None
     rule = court.rule_of(recipe.protocol, rooms.options)
-    rooms.ledger.append(court.verdict_on(trial, trials, rule))
+    rankable = started.setting.rankable
+    rooms.ledger.append(court.verdict_on(trial, trials, rule, rankable=rankable))
     if trial.baseline and trial.outcome and trial.outcome.kind is OutcomeKind.MEASURED:
         _keep_baseline_log(rooms, trial, recipe)
     if _needs_no_application(_get(rooms, trial_id)):

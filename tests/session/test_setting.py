@@ -1,0 +1,155 @@
+"""What must stay the same for results to be compared, and who may tighten a budget."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Connect, RecipeRepo
+
+pytestmark = pytest.mark.anyio
+
+PREPARE = "import json, os\nSETTINGS = json.load(open(os.environ['AUTORESEARCH_RUN']))\n"
+TRAIN = """\
+from prepare import SETTINGS
+VALUE = 2.0
+print(SETTINGS["data"], SETTINGS["time_budget"], SETTINGS["profile"]["name"])
+print(f"val_bpb: {VALUE:.6f}")
+"""
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recipe's data are looked for here."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def with_data(recipe: RecipeRepo) -> RecipeRepo:
+    """A recipe whose harness takes its data and budget from the server."""
+    recipe.write("prepare.py", PREPARE)
+    recipe.write("train.py", TRAIN)
+    recipe.commit_all("Take the settings from the server")
+    return recipe
+
+
+def prepare(cache: Path, data_id: str, *, rankable: bool = True, **profile: Any) -> Path:
+    """Write a prepared data set as the harness's own command would."""
+    folder = cache / data_id
+    (folder / "train").mkdir(parents=True)
+    (folder / "train" / "tokens.npy").write_bytes(data_id.encode())
+    tokens = {"size": len(data_id), "sha256": hashlib.sha256(data_id.encode()).hexdigest()}
+    sizes = {"max_seq_len": 64, "eval_tokens": 4096, "vocab_size": 512, "eval_micro_batch": 16}
+    limits = {"name": "cpu", "time_budget": 30, "hard_timeout": 180, "startup_allowance": 0}
+    manifest: dict[str, Any] = {
+        "format": 1,
+        "data_id": data_id,
+        "source": "embedded",
+        "created_at": f"2026-11-23T12:00:0{len(list(cache.iterdir()))}Z",
+        "profile": {**sizes, **limits, **profile},
+        "harness_sha256": hashlib.sha256(PREPARE.encode()).hexdigest(),
+        "corpus": "x",
+        "tokenizer_sha256": "x",
+        "masked": [],
+        "rankable": rankable,
+        "files": {"train/tokens.npy": tokens},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+async def test_without_data_a_person_is_told_to_prepare_it(
+    connect: Connect, with_data: RecipeRepo, cache: Path
+) -> None:
+    async with connect() as agent:
+        fault = await agent.faulted("run_trial", hypothesis="baseline")
+        page = await agent("read_recipe")
+
+    assert "autoresearch-mcp prepare" in fault
+    assert page["editable"]
+    assert not cache.exists()  # noqa: ASYNC240
+    assert with_data.git("symbolic-ref", "HEAD") == "refs/heads/main"
+
+
+async def test_the_profile_tightens_the_budget_and_the_run_is_told(
+    connect: Connect, with_data: RecipeRepo, cache: Path
+) -> None:
+    folder = prepare(cache, "embedded-cpu-1")
+    async with connect() as agent:
+        trial = await agent.trial("baseline")
+
+    budget = {"training_seconds": 30.0, "hard_timeout_seconds": 180.0}
+    assert trial["budget"] == {
+        **budget,
+        "set_by": "profile cpu, within the protocol's 300 s",
+    }
+    assert with_data.run_log(1).startswith(f"{folder} 30.0 cpu\n")
+
+
+async def test_a_profile_never_widens_the_budget(
+    connect: Connect, with_data: RecipeRepo, cache: Path
+) -> None:
+    prepare(cache, "embedded-huge-1", name="huge", time_budget=9000, hard_timeout=90000)
+    async with connect() as agent:
+        trial = await agent.trial("baseline")
+
+    assert trial["budget"]["training_seconds"] == 300
+    assert trial["budget"]["hard_timeout_seconds"] == 900
+    assert "300" in with_data.run_log(1)
+
+
+async def test_other_data_demands_a_new_baseline_and_says_what_changed(
+    connect: Connect, with_data: RecipeRepo, cache: Path
+) -> None:
+    prepare(cache, "embedded-cpu-1")
+    async with connect() as agent:
+        await agent.trial("baseline")
+        prepare(cache, "embedded-cpu-2")
+        await agent.edit("VALUE = 2.0", "VALUE = 1.0")
+        fault = await agent.faulted("run_trial", hypothesis="on other data")
+
+    assert "data: embedded-cpu-1 -> embedded-cpu-2" in fault
+    assert "git switch -c" in fault
+    assert with_data.git("rev-parse", "HEAD") == with_data.git("rev-parse", "main")
+
+
+async def test_a_smoke_test_is_never_ranked(
+    connect: Connect, with_data: RecipeRepo, cache: Path
+) -> None:
+    prepare(cache, "embedded-full-1", name="full", rankable=False)
+    async with connect() as agent:
+        await agent.trial("baseline")
+        await agent.edit("VALUE = 2.0", "VALUE = 1.0")
+        trial = await agent.trial("far better")
+
+    assert trial["outcome"]["value"] == 1.0
+    assert trial["verdict"]["status"] == "inconclusive"
+    assert "never ranked" in trial["verdict"]["reason"]
+    assert with_data.git("rev-parse", "HEAD") == with_data.git("rev-parse", "main")
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "extra"])
+async def test_damaged_data_voids_the_trial_and_is_named(
+    connect: Connect, with_data: RecipeRepo, cache: Path, damage: str
+) -> None:
+    folder = prepare(cache, "embedded-cpu-1")
+    tokens = folder / "train" / "tokens.npy"
+    if damage == "changed":
+        tokens.write_bytes(b"embedded-cpu-X")
+    elif damage == "missing":
+        tokens.unlink()
+    else:
+        os.link(tokens, folder / "train" / "more.npy")
+    async with connect() as agent:
+        trial = await agent.trial("baseline")
+
+    assert trial["outcome"]["kind"] == "interrupted"
+    assert trial["outcome"]["value"] is None
+    assert "more.npy" if damage == "extra" else "tokens.npy" in trial["outcome"]["reason"]
+    assert "prepare" in trial["outcome"]["reason"]
+    assert with_data.log_rows()[0][3] == "crash"
