@@ -137,7 +137,7 @@ def build_server(rooms: Rooms, *, max_wait: float | None = None) -> MCPServer:
         log_level="WARNING",
     )
     desk = Desk(rooms, max_wait)
-    for register in (_reading, _editing, _running, _deciding):
+    for register in (_reading, _editing, _running, _results, _deciding):
         register(server, desk)
     _finish(server)
     return server
@@ -156,6 +156,8 @@ def _reading(server: MCPServer, desk: Desk) -> None:
         """
         return await desk.ask(partial(editing.read_recipe, desk.rooms, path, first_line))
 
+
+def _results(server: MCPServer, desk: Desk) -> None:
     @server.tool(title="Get results", annotations=_hints(read_only=True))
     async def get_metrics(  # noqa: PLR0913, PLR0917 - an agent's choices, all named
         trial_id: Annotated[int | None, Field(ge=1, description="Show this trial whole.")] = None,

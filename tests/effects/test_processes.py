@@ -1,5 +1,6 @@
 """Locks and process identities: nothing stale survives a death."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Generator
@@ -62,8 +63,8 @@ def test_a_process_is_alive_until_it_ends(holder: subprocess.Popen[str]) -> None
     assert processes.is_alive(identity)
 
     holder.kill()
-    # Not waited for yet: a zombie is dead.
-    holder.stdout.read() if holder.stdout else None
+    # Ended, but not collected: a zombie is dead.
+    os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
     assert not processes.is_alive(identity)
 
 

@@ -22,7 +22,7 @@ from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.guarding import Guard
 from autoresearch_mcp.session.recipe import recipe_at
 from autoresearch_mcp.session.rooms import Rooms
-from autoresearch_mcp.session.running import RunOrder, perform
+from autoresearch_mcp.session.running import Performance, RunOrder
 from autoresearch_mcp.session.settling import conclude
 
 _REPEATS = 2
@@ -139,7 +139,8 @@ class Conductor:
             baselines=() if whose.baseline else court.baseline_timings(self._trials),
         )
         try:
-            outcome = perform(self._rooms, self._guard, order, directory, self._must_stop)
+            run = Performance(self._rooms, self._guard, order, directory)
+            outcome = run.perform(self._must_stop)
         finally:
             directory.remove()
         outcome = outcome or self._stopped_outcome()

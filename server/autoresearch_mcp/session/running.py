@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.outcomes import RunFacts, outcome_of
@@ -13,8 +12,6 @@ from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.effects.supervisor import Channel, Execution, RunSpec
 from autoresearch_mcp.session.guarding import Guard
 from autoresearch_mcp.session.rooms import Rooms
-
-Watch = Callable[[], str | None]
 
 CANCELLED = "cancelled"
 _TAIL_BYTES = 1 << 16
@@ -39,76 +36,90 @@ class RunOrder:
     baselines: tuple[Timing, ...]
 
 
-def perform(
-    rooms: Rooms,
-    guard: Guard,
-    order: RunOrder,
-    directory: RunDirectory,
-    is_stopped: Callable[[], bool],
-) -> Outcome | None:
-    """Execute one run in its directory and say what came of it.
+class Performance:
+    """One run of one commit, from its fresh directory to its outcome.
 
-    Returns:
-        The outcome, or None when the run was ended because the trial is to end.
-
-    Raises:
-        Fault: The prepared data is not what it was, or the commit cannot be written out.
+    Args:
+        rooms: The recipe's rooms.
+        guard: What holds the run.
+        order: What to run.
+        directory: Where; the caller removes it afterwards.
     """
-    bench = guard.bench
-    if bench.data and (problem := prepared.damage(bench.data)):
-        raise Fault(f"{problem}: run `autoresearch-mcp prepare` again")
-    without = {bench.recipe.log_path}
-    files = rooms.repository.materialise(order.commit, directory.recipe, without)
-    log = rooms.files.run_log(order.trial, order.number)
 
-    def watch() -> str | None:
-        if is_stopped():
-            return CANCELLED
-        return guard.overflow(directory) or hopeless(tail())
+    def __init__(
+        self, rooms: Rooms, guard: Guard, order: RunOrder, directory: RunDirectory
+    ) -> None:
+        self._rooms, self._guard, self._order, self._directory = rooms, guard, order, directory
+        self._bench = guard.bench
+        self._log = rooms.files.run_log(order.trial, order.number)
 
-    def tail() -> bytes:
-        return rooms.files.read(log, _TAIL_BYTES)
+    def perform(self, is_stopped: Callable[[], bool]) -> Outcome | None:
+        """Execute the run and say what came of it.
 
-    execution = _execute(guard, order, directory, log, watch)
-    if execution.stopped == CANCELLED:
-        return None
-    if guard.failed(execution, tail()):
-        raise Fault(f"the sandbox did not start the run{rooms.files.last_line(log)}")
-    tampered = directory.changed(files) or (prepared.damage(bench.data) if bench.data else None)
-    facts = RunFacts(
-        exit_code=execution.exit_code,
-        stopped=execution.stopped,
-        timing=_timing(execution),
-        stop_class="nan" if execution.stopped and hopeless(tail()) else "other",
-        clock_jump=execution.clock_jump,
-        tampered=tampered,
-        trust=guard.trust(execution),
-    )
-    measurement = bench.recipe.protocol.measurement
-    return outcome_of(facts, rooms.files.read(log), measurement, bench.budget, order.baselines)
+        Args:
+            is_stopped: Asked about five times a second whether the trial is to end.
 
+        Returns:
+            The outcome, or None when the run was ended because the trial is to end.
 
-def _execute(
-    guard: Guard, order: RunOrder, directory: RunDirectory, log: Path, watch: Watch
-) -> Execution:
-    """Start the protocol's command, launcher first, in its sandbox."""
-    bench = guard.bench
-    with Channel() as channel:
-        run_file = directory.write_settings(bench.settings(order.seed, channel.child_end))
-        variables = bench.variables(run_file)
-        environment = directory.environment(bench.interpreter.path, order.seed, variables)
-        argv = bench.argv(bench.recipe.command)
-        wrapped = guard.sandbox.wrap(argv, environment, guard.policy(directory))
-        spec = RunSpec(
-            argv=wrapped.argv,
-            cwd=directory.recipe / bench.recipe.protocol.execution.cwd,
-            environment=wrapped.environment,
-            log=log,
-            hard_timeout=bench.budget.hard_timeout_seconds,
+        Raises:
+            Fault: The prepared data is not what it was, the commit cannot be written out, or
+                the sandbox did not start.
+        """
+        if problem := self._damage():
+            raise Fault(f"{problem}: run `autoresearch-mcp prepare` again")
+        without = {self._bench.recipe.log_path}
+        files = self._rooms.repository.materialise(
+            self._order.commit, self._directory.recipe, without
         )
-        execution = supervisor.execute(spec, channel, watch)
-    return replace(execution, exit_code=wrapped.exit_code(execution.exit_code))
+        execution = self._execute(lambda: CANCELLED if is_stopped() else self._hopeless())
+        if execution.stopped == CANCELLED:
+            return None
+        if self._guard.failed(execution, self._tail()):
+            said = self._rooms.files.last_line(self._log)
+            raise Fault(f"the sandbox did not start the run{said}")
+        return self._outcome(execution, self._directory.changed(files) or self._damage())
 
+    def _execute(self, watch: Callable[[], str | None]) -> Execution:
+        """Start the protocol's command, launcher first, in its sandbox."""
+        bench, directory, seed = self._bench, self._directory, self._order.seed
+        with Channel() as channel:
+            run_file = directory.write_settings(bench.settings(seed, channel.child_end))
+            variables = bench.variables(run_file)
+            environment = directory.environment(bench.interpreter.path, seed, variables)
+            argv = bench.argv(bench.recipe.command)
+            wrapped = self._guard.sandbox.wrap(argv, environment, self._guard.policy(directory))
+            spec = RunSpec(
+                argv=wrapped.argv,
+                cwd=directory.recipe / bench.recipe.protocol.execution.cwd,
+                environment=wrapped.environment,
+                log=self._log,
+                hard_timeout=bench.budget.hard_timeout_seconds,
+            )
+            execution = supervisor.execute(spec, channel, watch)
+        return replace(execution, exit_code=wrapped.exit_code(execution.exit_code))
 
-def _timing(execution: Execution) -> Timing:
-    return Timing(total=execution.seconds, startup=execution.startup, training=execution.training)
+    def _outcome(self, execution: Execution, tampered: str | None) -> Outcome:
+        facts = RunFacts(
+            exit_code=execution.exit_code,
+            stopped=execution.stopped,
+            timing=Timing(
+                total=execution.seconds, startup=execution.startup, training=execution.training
+            ),
+            stop_class="nan" if execution.stopped and hopeless(self._tail()) else "other",
+            clock_jump=execution.clock_jump,
+            tampered=tampered,
+            trust=self._guard.trust(execution),
+        )
+        log = self._rooms.files.read(self._log)
+        measurement = self._bench.recipe.protocol.measurement
+        return outcome_of(facts, log, measurement, self._bench.budget, self._order.baselines)
+
+    def _hopeless(self) -> str | None:
+        return self._guard.overflow(self._directory) or hopeless(self._tail())
+
+    def _tail(self) -> bytes:
+        return self._rooms.files.read(self._log, _TAIL_BYTES)
+
+    def _damage(self) -> str | None:
+        return prepared.damage(self._bench.data) if self._bench.data else None

@@ -17,6 +17,9 @@ from autoresearch_mcp.session import court
 from autoresearch_mcp.session.recipe import Recipe, recipe_at
 from autoresearch_mcp.session.rooms import Rooms
 
+TRIAL_REFS = "refs/autoresearch/trials"
+"""Where every candidate that was ever tried stays reachable, by its trial's number."""
+
 
 def settle(rooms: Rooms) -> None:
     """Finish what a dead process left unfinished. The caller holds the recipe's lock.
@@ -172,6 +175,8 @@ def _interrupt(rooms: Rooms, trial: TrialRecord) -> None:
     """Record the end of a trial whose process is gone; a measured one still gets its verdict."""
     for run in trial.runs:
         rundir.remove(Path(run.directory))
+    # Its server may have died between the ledger's entry and the ref.
+    rooms.vault.move(f"{TRIAL_REFS}/{trial.id}", trial.candidate, None)
     if trial.phase not in {Phase.MEASURED, Phase.AUDITED}:
         said = rooms.files.last_line(rooms.files.process_log(trial.id))
         outcome = Outcome(

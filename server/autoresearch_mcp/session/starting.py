@@ -15,10 +15,9 @@ from autoresearch_mcp.effects import locks, processes
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.recipe import recipe_at
 from autoresearch_mcp.session.rooms import Rooms
-from autoresearch_mcp.session.settling import settle
+from autoresearch_mcp.session.settling import TRIAL_REFS, settle
 from autoresearch_mcp.session.state import State, look
 
-_TRIAL_REFS = "refs/autoresearch/trials"
 _REPORT_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _MAX_HYPOTHESIS = 500
@@ -149,12 +148,12 @@ def _stage(
         when = datetime.now(UTC).replace(microsecond=0)
         commit = rooms.vault.commit(base, candidate, f"Candidate: {hypothesis}\n", when=when)
     lines = _lines(state, candidate)
-    research = state.research
+    research, first_free = state.research, _first_free_ref(state)
     assert research is not None
 
     def staged(trial: int) -> Event:
         return Staged(
-            trial=trial,
+            trial=max(trial, first_free),
             research=research,
             base=base,
             candidate=commit,
@@ -165,9 +164,20 @@ def _stage(
             removed=lines.removed,
         )
 
-    event = rooms.ledger.append_with(staged)
+    return _referenced(rooms, rooms.ledger.append_with(staged))
+
+
+def _first_free_ref(state: State) -> int:
+    """Return a trial number that no ref has yet, even where an earlier ledger was lost."""
+    names = state.rooms.repository.refs(TRIAL_REFS)
+    numbers = [name.rpartition("/")[2] for name in names]
+    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+
+def _referenced(rooms: Rooms, event: Event) -> TrialRecord:
+    """Keep a staged trial's candidate reachable, and return the trial."""
     assert isinstance(event, Staged)
-    rooms.vault.move(f"{_TRIAL_REFS}/{event.trial}", commit, None)
+    rooms.vault.move(f"{TRIAL_REFS}/{event.trial}", event.candidate, None)
     trial = rooms.ledger.trial(event.trial)
     assert trial is not None
     return trial
