@@ -38,6 +38,8 @@ _MAX_WAIT_SECONDS = 3600.0
 _WAITS = {"claude-code": 110.0, "codex-mcp-client": 240.0, "claude-ai": 45.0, "cursor": 45.0}
 """Seconds that a client lets a call take, by the start of its name, with room to spare."""
 _CAUTIOUS_WAIT = 25.0
+_MOST = 2**31
+"""More trials than anybody will run; SQLite takes no larger number than 2**63."""
 
 
 def _hints(*, read_only: bool = False, idempotent: bool = False) -> ToolAnnotations:
@@ -59,7 +61,9 @@ class EditItem(BaseModel):
     new: str = Field(description="Text to put there.")
 
 
-TrialId = Annotated[int, Field(ge=1, description="The trial's number, as run_trial gave it.")]
+TrialId = Annotated[
+    int, Field(ge=1, le=_MOST, description="The trial's number, as run_trial gave it.")
+]
 Path = Annotated[
     str | None, Field(description="File, relative to the repository; may be left out if only one.")
 ]
@@ -94,14 +98,13 @@ class Desk:
         end = anyio.current_time() + min(self._limit(ctx, wait_s), _MAX_WAIT_SECONDS)
         notify_at = anyio.current_time()
         show = partial(trials.show, self.rooms, trial_id)
-        view = await self.ask(show)
-        while view.verdict is None and anyio.current_time() < end:
+        find = partial(trials.find, self.rooms, trial_id)
+        while anyio.current_time() < end and (await self.ask(find)).undecided:
             if anyio.current_time() >= notify_at:
-                await _report(ctx, view)
+                await _report(ctx, await self.ask(show))
                 notify_at = anyio.current_time() + _NOTIFY_SECONDS
             await anyio.sleep(min(_POLL_SECONDS, max(0.0, end - anyio.current_time())))
-            view = await self.ask(show)
-        return view
+        return await self.ask(show)
 
     def _limit(self, ctx: Context, wait_s: float | None) -> float:
         if wait_s is not None:
@@ -160,7 +163,9 @@ def _reading(server: MCPServer, desk: Desk) -> None:
 def _results(server: MCPServer, desk: Desk) -> None:
     @server.tool(title="Get results", annotations=_hints(read_only=True))
     async def get_metrics(  # noqa: PLR0913, PLR0917 - an agent's choices, all named
-        trial_id: Annotated[int | None, Field(ge=1, description="Show this trial whole.")] = None,
+        trial_id: Annotated[
+            int | None, Field(ge=1, le=_MOST, description="Show this trial whole.")
+        ] = None,
         last: Annotated[int, Field(ge=1, le=20, description="List the last n trials, 1-20.")] = 10,
         best: Annotated[bool, Field(description="List the best trials instead.")] = False,
         log_lines: Annotated[
@@ -170,7 +175,7 @@ def _results(server: MCPServer, desk: Desk) -> None:
             str | None, Field(min_length=1, description="Or: add its lines with this text.")
         ] = None,
         log_first_line: Annotated[
-            int | None, Field(ge=1, description="Or: add its lines from this one on.")
+            int | None, Field(ge=1, le=_MOST, description="Or: add its lines from this one on.")
         ] = None,
     ) -> MetricsView:
         """Look at results: one trial whole, the last n, or the best ones, and a run's log.
@@ -283,7 +288,7 @@ def _client_name(ctx: Context) -> str:
 
 def _finish(server: MCPServer) -> None:
     """Make a misspelt argument an error, which the SDK drops silently, and dedent descriptions."""
-    # There is no public way to set this in mcp 2.3; tests/test_tools.py holds it.
+    # There is no public way to set this in mcp 2.3; tests/session/test_tools.py holds it.
     for tool in server._tool_manager.list_tools():  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
         tool.description = cleandoc(tool.description)
         model = tool.fn_metadata.arg_model

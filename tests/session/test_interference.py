@@ -126,7 +126,7 @@ async def test_a_trial_whose_process_is_killed_is_interrupted_and_can_be_repeate
     assert ended["outcome"]["kind"] == "interrupted"
     assert ended["status"] == "done"
     assert again["trial_id"] == trial_id + 1
-    assert [row[3] for row in recipe.log_rows()] == ["keep", "crash", "crash"]
+    assert [row[3] for row in recipe.log_rows()] == ["keep", "inconclusive", "discard"]
     assert recipe.ledger.verify() > 0
 
 
@@ -203,7 +203,8 @@ async def test_a_branch_moved_between_verdict_and_commit_is_not_overwritten(
         recipe.git("update-ref", "HEAD", "HEAD^")
         applied = await agent("commit_or_revert", trial_id=trial["trial_id"])
 
-    assert "git update-ref" in fault
+    assert "nothing was overwritten" in fault
+    assert "git switch -c" in fault
     assert applied["commit"] == recipe.git("rev-parse", "--short=7", "HEAD")
 
 

@@ -198,3 +198,82 @@ async def test_both_protocol_eras_can_drive_the_loop(connect: Connect) -> None:
     assert trial["verdict"]["status"] == "keep"
     assert results["trials"][0]["trial_id"] == trial["trial_id"]
     assert results["total"] == 2
+
+
+async def test_a_recipe_without_a_tracked_log_gets_one_with_its_first_keep(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    recipe.git("rm", "--quiet", "results.tsv")
+    recipe.commit_all("No log")
+    async with connect() as agent:
+        await agent.trial("baseline")
+        await agent.try_value("2.5")
+        await agent.try_value("1.5")
+
+    assert [row[3] for row in recipe.log_rows()] == ["keep", "discard", "keep"]
+    assert recipe.git("show", "HEAD:results.tsv") == recipe.read("results.tsv").strip()
+    assert recipe.git("status", "--porcelain") == ""
+
+
+async def test_the_baselines_log_goes_where_the_protocol_asks_and_overwrites_nothing(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        first = recipe.read(".autoresearch/create/baseline_run.log")
+        recipe.write(".autoresearch/create/baseline_run.log", "mine\n")
+        recipe.git("switch", "--quiet", "--discard-changes", "main")
+        await agent.trial("baseline of another run")
+
+    assert "val_bpb" in first
+    assert recipe.read(".autoresearch/create/baseline_run.log") == "mine\n"
+
+
+async def test_of_several_files_each_counts_an_emptied_one_too(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    recipe.write("model.py", "WIDTH = 1\n")
+    recipe.commit_all("A second file")
+    recipe.edit_protocol(
+        lambda p: p["mutableSurface"].update(allowedGlobs=["train.py", "model.py"])
+    )
+    async with connect() as agent:
+        await agent.trial("baseline")
+        unnamed = await agent.refused("apply_edit", content="VALUE = 1\n")
+        await agent("apply_edit", path="model.py", content="")
+        trial = await agent.trial("without a model")
+
+    assert "model.py, train.py" in unnamed
+    assert trial["outcome"]["value"] == 2.0
+    assert recipe.git("show", f"refs/autoresearch/trials/{trial['trial_id']}:model.py") == ""
+
+
+@pytest.mark.parametrize(
+    "ending", ["raise SystemExit(125)", "print('bwrap: no'); raise SystemExit(1)"]
+)
+async def test_a_candidate_cannot_pretend_that_its_sandbox_failed(
+    connect: Connect, ending: str
+) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        await agent.edit("NOISE = 0", f"print('\\x1b[2J' + 'x' * 300000); {ending}")
+        trial = await agent.trial("a failing sandbox is nobody's fault")
+
+    assert trial["outcome"]["kind"] == "crash"
+    assert trial["verdict"]["status"] == "discard"
+    assert len(trial["outcome"]["reason"]) < 400
+
+
+async def test_what_the_user_staged_of_the_surface_stays_staged_and_is_named(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        await agent.edit("VALUE = 2.0", "VALUE = 1.0")
+        recipe.git("add", "train.py")
+        await agent.edit("VALUE = 1.0", "VALUE = 0.5")
+        trial = await agent.trial("better")
+        applied = await agent("commit_or_revert", trial_id=trial["trial_id"])
+
+    assert "VALUE = 1.0" in recipe.git("show", ":train.py")
+    assert any("train.py is left staged" in note for note in applied["notes"])

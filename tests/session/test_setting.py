@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from autoresearch_mcp.effects import locks
+from autoresearch_mcp.session.conduct import lease_path
+
 from .conftest import Connect, RecipeRepo
 
 pytestmark = pytest.mark.anyio
@@ -133,6 +136,24 @@ async def test_a_smoke_test_is_never_ranked(
     assert with_data.git("rev-parse", "HEAD") == with_data.git("rev-parse", "main")
 
 
+async def test_data_that_changes_while_a_trial_waits_for_the_machine_voids_it(
+    connect: Connect, with_data: RecipeRepo, cache: Path
+) -> None:
+    prepare(cache, "embedded-cpu-1")
+    async with connect() as agent:
+        await agent.trial("baseline")
+        await agent.edit("VALUE = 2.0", "VALUE = 1.0")
+        with locks.hold(lease_path()):
+            waiting = await agent("run_trial", hypothesis="on which data?", wait_s=0)
+            prepare(cache, "embedded-cpu-2")
+        ended = await agent("wait_trial", trial_id=waiting["trial_id"], wait_s=60)
+
+    assert waiting["status"] == "queued"
+    assert ended["outcome"]["kind"] == "interrupted"
+    assert "embedded-cpu-1 -> embedded-cpu-2" in ended["outcome"]["reason"]
+    assert with_data.git("rev-parse", "HEAD") == with_data.git("rev-parse", "main")
+
+
 @pytest.mark.parametrize("damage", ["changed", "missing", "extra"])
 async def test_damaged_data_voids_the_trial_and_is_named(
     connect: Connect, with_data: RecipeRepo, cache: Path, damage: str
@@ -150,6 +171,7 @@ async def test_damaged_data_voids_the_trial_and_is_named(
 
     assert trial["outcome"]["kind"] == "interrupted"
     assert trial["outcome"]["value"] is None
-    assert "more.npy" if damage == "extra" else "tokens.npy" in trial["outcome"]["reason"]
+    assert ("more.npy" if damage == "extra" else "tokens.npy") in trial["outcome"]["reason"]
     assert "prepare" in trial["outcome"]["reason"]
-    assert with_data.log_rows()[0][3] == "crash"
+    assert with_data.log_rows()[0][3] == "inconclusive"
+    assert "tell the person" in trial["next_step"]

@@ -10,6 +10,9 @@ from autoresearch_mcp.core.measurement import Measurement
 from autoresearch_mcp.core.metrics import extract
 from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Timing, Trust
 
+SETUP = "setup"
+"""Error class of a run that could not be made before a person has mended something."""
+
 CLOCK = "clock"
 """Error class of a run that the machine's sleep or a clock change spoilt: it is repeated."""
 

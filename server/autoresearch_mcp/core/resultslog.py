@@ -41,8 +41,8 @@ def status(trial: TrialRecord) -> str:
     """Return the log's word for how a decided trial ended: keep, discard, crash, inconclusive."""
     if trial.outcome is None or trial.verdict is None:
         raise ValueError(f"trial {trial.id} is not decided")
-    measured = trial.outcome.kind is OutcomeKind.MEASURED
-    return str(trial.verdict.status) if measured else "crash"
+    blameless = {OutcomeKind.MEASURED, OutcomeKind.INTERRUPTED, OutcomeKind.CANCELLED}
+    return str(trial.verdict.status) if trial.outcome.kind in blameless else "crash"
 
 
 def _cell(trial: TrialRecord, column: str, metric: str) -> str:

@@ -9,6 +9,7 @@ nothing but the standard library may be imported at the top.
 
 import ctypes
 import hashlib
+import json
 import os
 import random
 import runpy
@@ -36,6 +37,8 @@ _PLAIN = frozenset({int, float, str, bytes, bytearray, list, tuple, type(None)})
 def main(arguments: list[str]) -> None:
     """Run the command with the trial's seed in force."""
     die_with_parent()
+    if (channel := supervisors_channel()) is not None:
+        report(channel)
     kind, command = arguments[0], arguments[1:]
     if kind == "exec":
         os.execvp(command[0], command)
@@ -45,10 +48,28 @@ def main(arguments: list[str]) -> None:
     runpy.run_path(command[0], run_name="__main__")
 
 
+def supervisors_channel() -> int | None:
+    """Return the descriptor that leads to the run's supervisor; None where there is none."""
+    file = os.environ.get("AUTORESEARCH_RUN")
+    return json.loads(Path(file).read_bytes()).get("handover_fd") if file else None
+
+
 def die_with_parent() -> None:
     """Let the kernel end this process should its supervisor die (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def report(channel: int) -> None:
+    """Tell the supervisor that the run begins, before any code of the candidate's does.
+
+    By that it tells a sandbox that failed from a candidate that pretends one did. A supervisor
+    that died before the kernel tied this process to it shows here: nobody holds the other end.
+    """
+    try:
+        os.write(channel, b"launched\n")
+    except OSError:
+        sys.exit("the run's supervisor is gone")
 
 
 def own_the_seed(trial_seed: int) -> None:

@@ -89,6 +89,33 @@ class Ledger:
         rows = self._select("SELECT record FROM trial WHERE id = ?", trial)
         return TrialRecord.model_validate_json(rows[0][0]) if rows else None
 
+    def get(self, trial: int) -> TrialRecord:
+        """Return a trial that is there.
+
+        Raises:
+            Fault: It is not: the ledger was replaced.
+        """
+        record = self.trial(trial)
+        if record is None:
+            raise Fault(f"trial {trial} is not in the ledger {self.path}: was the file replaced?")
+        return record
+
+    def started(self, research: str) -> ResearchStarted:
+        """Return how a research run that is there began.
+
+        Raises:
+            Fault: It is not: the ledger was replaced.
+        """
+        event = self.research(research)
+        if event is None:
+            raise Fault(f"{research} is not in the ledger {self.path}: was the file replaced?")
+        return event
+
+    def last_trial(self) -> int:
+        """Return the highest trial number there is, 0 before the first."""
+        rows = self._select("SELECT coalesce(max(id), 0) FROM trial")
+        return rows[0][0] if rows else 0
+
     def trials(self, research: str) -> tuple[TrialRecord, ...]:
         """Return all trials of a research run, oldest first."""
         rows = self._select("SELECT record FROM trial WHERE research = ? ORDER BY id", research)

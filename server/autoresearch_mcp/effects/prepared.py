@@ -23,24 +23,23 @@ class PreparedData:
 def cache_folder() -> Path:
     """Return the folder that holds one sub-folder per prepared data set."""
     named = os.environ.get(CACHE_VARIABLE)
-    return Path(named) if named else Path.home() / ".cache" / "autoresearch"
+    return Path(named or "~/.cache/autoresearch").expanduser()
 
 
-def find(harness: bytes, cache: Path) -> PreparedData | None:
+def find(harness_sha256: str, cache: Path) -> PreparedData | None:
     """Return the newest data set that this very harness prepared, or None.
 
     Args:
-        harness: The content of the recipe's prepare.py.
+        harness_sha256: Hash of the recipe's prepare.py.
         cache: The folder to look in.
     """
-    digest = hashlib.sha256(harness).hexdigest()
     found: list[PreparedData] = []
     for file in cache.glob("*/manifest.json"):
         try:
             manifest = parse_manifest(file.read_text(), str(file))
         except (Fault, OSError):  # another version's, or not ours: not a candidate
             continue
-        if manifest.harness_sha256 == digest:
+        if manifest.harness_sha256 == harness_sha256:
             found.append(PreparedData(file.parent, manifest))
     return max(found, key=lambda data: data.manifest.created_at, default=None)
 

@@ -46,6 +46,18 @@ def is_alive(identity: ProcessId) -> bool:
         return False
 
 
+def kill_users_of(folder: Path) -> None:
+    """Kill every process that was started with a folder in its arguments or environment.
+
+    That is how a run is found whose supervisor was killed: its scratch is its HOME.
+    """
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            words = [*process.cmdline(), *process.environ().values()]
+            if process.pid != os.getpid() and any(str(folder) in word for word in words):
+                process.kill()
+
+
 def terminate(identity: ProcessId) -> None:
     """Ask that very process to end; do nothing when it is gone."""
     if is_alive(identity):

@@ -6,6 +6,7 @@ tmp/       TMPDIR
 run.json   the run's settings, read-only
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -113,4 +114,8 @@ def _sha256(path: Path) -> str:
 def remove(path: Path) -> None:
     """Remove a run's directory; anything that is not one is left alone."""
     if path.name.startswith(_PREFIX) and path.is_dir() and not path.is_symlink():
+        # A run may have taken its own rights away from a folder.
+        for folder, _, _ in os.walk(path):
+            with contextlib.suppress(OSError):
+                Path(folder).chmod(0o700)
         shutil.rmtree(path, ignore_errors=True)

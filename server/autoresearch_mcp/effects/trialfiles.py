@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+from autoresearch_mcp.core import logtext
+
+_LAST_LINE_BYTES = 400
+
 
 class TrialFiles:
     """Where a recipe's trials keep their logs.
@@ -33,8 +37,8 @@ class TrialFiles:
 
     def last_line(self, path: Path) -> str:
         """Return a log's last line in brackets, ready to end a sentence; empty without one."""
-        lines = self.read(path).decode(errors="replace").strip().splitlines()
-        return f" ({lines[-1]})" if lines else ""
+        line = logtext.tail(self.read(path, _LAST_LINE_BYTES), _LAST_LINE_BYTES, 1)
+        return f" ({line.splitlines()[-1]})" if line else ""
 
     def _in(self, trial: int) -> Path:
         folder = self._folder / str(trial)

@@ -41,8 +41,8 @@ class Bench:
         """Return the prepared data, None where there is none or the harness needs none."""
         if not self.recipe.reads_run_file:
             return None
-        harness = self._rooms.repository.read(self.recipe.commit, HARNESS_ENTRY) or b""
-        return prepared.find(harness, prepared.cache_folder())
+        digest = self.recipe.harness.get(HARNESS_ENTRY, "")
+        return prepared.find(digest, prepared.cache_folder())
 
     def check_ready(self) -> None:
         """Return if a run could start now.

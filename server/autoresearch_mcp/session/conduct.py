@@ -13,14 +13,14 @@ from types import FrameType
 from autoresearch_mcp.core.decision import Action, judge
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.events import Measured, Queued, RunFinished, Running, RunStarted
-from autoresearch_mcp.core.outcomes import CLOCK
+from autoresearch_mcp.core.outcomes import CLOCK, SETUP
 from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Role, TrialRecord
 from autoresearch_mcp.effects import locks, processes
 from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.session import court
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.guarding import Guard
-from autoresearch_mcp.session.recipe import recipe_at
+from autoresearch_mcp.session.recipe import recipe_of
 from autoresearch_mcp.session.rooms import Rooms
 from autoresearch_mcp.session.running import Performance, RunOrder
 from autoresearch_mcp.session.settling import conclude
@@ -51,9 +51,7 @@ class Conductor:
         self._rooms = rooms
         self._id = trial_id
         self._stop = threading.Event()
-        research = rooms.ledger.research(self._trial.research)
-        assert research is not None
-        self._recipe = recipe_at(rooms.repository, research.base)
+        self._recipe = recipe_of(rooms, self._trial.research)
 
     @cached_property
     def _guard(self) -> Guard:
@@ -61,10 +59,7 @@ class Conductor:
 
     @property
     def _trial(self) -> TrialRecord:
-        trial = self._rooms.ledger.trial(self._id)
-        if trial is None:
-            raise Fault(f"there is no trial {self._id}")
-        return trial
+        return self._rooms.ledger.get(self._id)
 
     @property
     def _trials(self) -> tuple[TrialRecord, ...]:
@@ -79,6 +74,7 @@ class Conductor:
         try:
             with locks.hold(lease_path(), while_waiting=self._give_up_if_stopped):
                 ledger.append(Running(trial=self._id))
+                self._check_setting()
                 outcome = self._race()
         except _Stopped:
             outcome = self._stopped_outcome()
@@ -86,7 +82,8 @@ class Conductor:
             outcome = Outcome(
                 kind=OutcomeKind.INTERRUPTED,
                 reason=f"the trial could not be run: {fault}",
-                hint="A person must mend that; then start the trial again.",
+                error_class=SETUP,
+                hint="A person must mend that first.",
             )
         with locks.hold(self._rooms.lock):
             ledger.append(Measured(trial=self._id, outcome=outcome))
@@ -94,6 +91,12 @@ class Conductor:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._stop.set()
+
+    def _check_setting(self) -> None:
+        """Refuse to measure what cannot be compared: the world may change while a trial waits."""
+        started = self._rooms.ledger.started(self._trial.research)
+        if differences := started.setting.differences(self._guard.bench.setting):
+            raise Fault(f"the setting changed since the baseline: {'; '.join(differences)}")
 
     def _race(self) -> Outcome:
         """Run whom the court asks for until it has enough, or until a run fails."""

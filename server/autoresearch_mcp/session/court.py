@@ -10,12 +10,14 @@ from autoresearch_mcp.core.trial import (
     OutcomeKind,
     Timing,
     TrialRecord,
+    TrustLevel,
     Verdict,
     VerdictStatus,
 )
 from autoresearch_mcp.session.rooms import Options
 
 _NOT_ITS_FAULT = frozenset({OutcomeKind.CANCELLED, OutcomeKind.INTERRUPTED})
+_LEVELS = list(TrustLevel)
 _SMOKE_TEST = "this data is a smoke test for its profile: results on it are never ranked"
 _STATUS = {
     Action.KEEP: VerdictStatus.KEEP,
@@ -76,8 +78,9 @@ def measured(trial: TrialRecord, trials: Sequence[TrialRecord], metric: str) -> 
     values = [outcome.value for outcome in outcomes if outcome.value is not None]
     value = sum(values) / len(values)
     runs = "1 run" if len(values) == 1 else f"mean of {len(values)} runs"
-    last = outcomes[-1]
-    return last.model_copy(update={"value": value, "reason": f"{metric} {value:.6f} ({runs})"})
+    weakest = min((o.trust for o in outcomes), key=lambda trust: _LEVELS.index(trust.level))
+    reason = f"{metric} {value:.6f} ({runs})"
+    return outcomes[-1].model_copy(update={"value": value, "reason": reason, "trust": weakest})
 
 
 def verdict_on(

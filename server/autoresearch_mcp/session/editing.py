@@ -109,6 +109,8 @@ def apply_edit(
             _check_turn(state)
         if change is not None and not dry_run:
             _check_known(state, path, before)
+        if change is None and before == state.incumbent_source(path):
+            raise Refusal("edit.no_change", f"{path} is the incumbent's: there is nothing to adopt")
         after = _changed(path, before, change)
         if not dry_run:
             _write(state, path, before, after)
@@ -128,10 +130,15 @@ def only_file(state: State) -> str:
 
 
 def _changed(path: str, before: bytes, change: Change | None) -> bytes:
-    source = decode_source(before, path) if change is None else before.decode(errors="replace")
-    after = source if change is None else edits.apply(source, change)
+    if isinstance(change, WholeFile):
+        return _checked(path, before, edits.apply(before.decode(errors="replace"), change))
+    source = decode_source(before, path)
+    return before if change is None else _checked(path, before, edits.apply(source, change))
+
+
+def _checked(path: str, before: bytes, after: str) -> bytes:
     data = encode_source(after, path)
-    if change is not None and data == before:
+    if data == before:
         raise Refusal("edit.no_change", f"the edit leaves {path} as it is")
     return data
 

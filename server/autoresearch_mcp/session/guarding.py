@@ -7,7 +7,7 @@ import psutil
 from autoresearch_mcp.core.trial import Trust, TrustLevel
 from autoresearch_mcp.effects import launcher
 from autoresearch_mcp.effects.rundir import RunDirectory
-from autoresearch_mcp.effects.sandbox import enter, files, probe, scratch
+from autoresearch_mcp.effects.sandbox import files, probe, scratch
 from autoresearch_mcp.effects.sandbox.policy import (
     DEFAULT_SCRATCH_BYTES,
     Bare,
@@ -81,11 +81,6 @@ class Guard:
         return (
             f"it wrote {used / 2**30:.1f} GiB; {DEFAULT_SCRATCH_BYTES / 2**30:.0f} GiB is the cap"
         )
-
-    def failed(self, execution: Execution, log: bytes) -> bool:
-        """Tell whether the sandbox itself failed, so that nothing of the candidate ever ran."""
-        wrapper_failed = execution.exit_code == 1 and log.startswith(b"bwrap: ")
-        return execution.exit_code == enter.FAILED or wrapper_failed
 
     def trust(self, execution: Execution) -> Trust:
         """Return how much of a run's result the server saw to itself."""

@@ -10,6 +10,7 @@ from autoresearch_mcp.core.protocol import parse_protocol
 from autoresearch_mcp.core.protocol_schema import Protocol
 from autoresearch_mcp.core.surface import Surface
 from autoresearch_mcp.effects.repository import Repository
+from autoresearch_mcp.session.rooms import Rooms
 
 PROTOCOL_FILE = "protocol.json"
 HARNESS_ENTRY = "prepare.py"
@@ -64,6 +65,9 @@ class Recipe:
             globs = ", ".join(protocol.mutable_surface.allowed_globs)
             raise Fault(f"no tracked file matches the surface ({globs}): commit the recipe first")
         contents = {path: repository.read(commit, path) or b"" for path in surface.harness(tracked)}
+        folder = protocol.execution.cwd.strip("./")
+        if folder and not any(path.startswith(f"{folder}/") for path in tracked):
+            raise Fault(f"execution.cwd is {folder!r}, but no tracked file is in that folder")
         return cls(
             commit=commit,
             protocol=protocol,
@@ -79,6 +83,11 @@ class Recipe:
     def log_path(self) -> str:
         """Return the results log's path."""
         return self.protocol.provenance.results_log.path
+
+
+def recipe_of(rooms: Rooms, research: str) -> Recipe:
+    """Return the recipe under the rules of a research run: as committed when it began."""
+    return recipe_at(rooms.repository, rooms.ledger.started(research).base)
 
 
 @lru_cache(maxsize=8)

@@ -75,9 +75,9 @@ class Performance:
         execution = self._execute(lambda: CANCELLED if is_stopped() else self._hopeless())
         if execution.stopped == CANCELLED:
             return None
-        if self._guard.failed(execution, self._tail()):
+        if not execution.launched and execution.stopped is None:
             said = self._rooms.files.last_line(self._log)
-            raise Fault(f"the sandbox did not start the run{said}")
+            raise Fault(f"the run could not be started in its sandbox{said}")
         return self._outcome(execution, self._directory.changed(files) or self._damage())
 
     def _execute(self, watch: Callable[[], str | None]) -> Execution:

@@ -204,7 +204,8 @@ def _check_worth_a_trial(
 def _code(state: State, candidate: Mapping[str, bytes]) -> str:
     """Return the fingerprint of the whole surface with the candidate's files in place."""
     contents = {
-        path: candidate.get(path) or state.incumbent_source(path) for path in state.recipe.files
+        path: candidate[path] if path in candidate else state.incumbent_source(path)
+        for path in state.recipe.files
     }
     return "\n".join(
         f"{path} {arm_fingerprint(content.decode(errors='replace'))}"
@@ -238,6 +239,9 @@ def _launch(rooms: Rooms, trial: TrialRecord) -> TrialRecord:
             return present
         if process.poll() is not None or time.monotonic() > deadline:
             settle(rooms)
+            present = rooms.ledger.get(trial.id)
+            if present.process is not None:  # it was slow to report, not dead
+                return present
             said = rooms.files.last_line(log)
             raise Fault(f"the process of trial {trial.id} did not start{said}; its log: {log}")
         time.sleep(_POLL_SECONDS)

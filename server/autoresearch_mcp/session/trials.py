@@ -3,15 +3,15 @@
 import time
 
 from autoresearch_mcp.core.errors import Refusal
-from autoresearch_mcp.core.events import Applying, CancelRequested
-from autoresearch_mcp.core.trial import Phase, TrialRecord, VerdictStatus
+from autoresearch_mcp.core.events import CancelRequested
+from autoresearch_mcp.core.trial import Phase, TrialRecord
 from autoresearch_mcp.effects import locks, processes
-from autoresearch_mcp.session import views
+from autoresearch_mcp.session import applying, views
 from autoresearch_mcp.session.answers import AppliedView, MetricsView, TrialView
 from autoresearch_mcp.session.bench import Bench
-from autoresearch_mcp.session.recipe import recipe_at
+from autoresearch_mcp.session.recipe import recipe_of
 from autoresearch_mcp.session.rooms import Rooms
-from autoresearch_mcp.session.settling import commit_kept, finish_applying, settle
+from autoresearch_mcp.session.settling import settle
 from autoresearch_mcp.session.state import look
 from autoresearch_mcp.session.views import LogRequest
 
@@ -31,7 +31,7 @@ def show(rooms: Rooms, trial_id: int) -> TrialView:
         with locks.hold(rooms.lock):
             settle(rooms)
         trial = find(rooms, trial_id)
-    recipe = recipe_at(rooms.repository, _base(rooms, trial))
+    recipe = recipe_of(rooms, trial.research)
     trials = rooms.ledger.trials(trial.research)
     return views.trial_view(rooms, trial, trials, Bench(rooms, recipe).budget)
 
@@ -44,8 +44,8 @@ def find(rooms: Rooms, trial_id: int) -> TrialRecord:
     """
     trial = rooms.ledger.trial(trial_id)
     if trial is None:
-        known = [t.id for t in look(rooms).trials]
-        there = f"the last one is {known[-1]}" if known else "none has been started"
+        last = rooms.ledger.last_trial()
+        there = f"the last one is {last}" if last else "none has been started"
         raise Refusal("trial.unknown", f"there is no trial {trial_id}; {there}")
     return trial
 
@@ -85,7 +85,7 @@ def commit_or_revert(rooms: Rooms, trial_id: int) -> AppliedView:
             raise Refusal("session.busy", f"trial {trial_id} has no verdict yet: call wait_trial")
         notes: tuple[str, ...] = ()
         if trial.phase is Phase.DECIDED:
-            notes = _apply(rooms, trial)
+            notes = applying.finish(rooms, applying.begin(rooms, trial))
         return _applied(find(rooms, trial_id), notes)
 
 
@@ -112,6 +112,7 @@ def metrics(
         listed = [
             t for _, t in sorted(valued, key=lambda v: sign * v[0])[: min(last, _MOST_LISTED)]
         ]
+    shown = show(rooms, trial_id) if trial_id is not None else None
     asked = find(rooms, trial_id) if trial_id is not None else None
     newest = asked or (state.trials[-1] if state.trials else None)
     return MetricsView(
@@ -119,27 +120,12 @@ def metrics(
         trials=[] if asked else [views.trial_line(t) for t in listed],
         total=len(state.trials),
         incumbent=views.incumbent_view(state.incumbent),
-        trial=show(rooms, asked.id) if asked else None,
+        trial=shown,
         log=views.log_text(rooms, newest, log) if newest and log.wanted else None,
         next_step=views.next_step(newest)
         if newest
         else "Call run_trial(hypothesis='baseline') to measure the unmodified recipe.",
     )
-
-
-def _apply(rooms: Rooms, trial: TrialRecord) -> tuple[str, ...]:
-    head = rooms.repository.head()
-    if head.branch != trial.research:
-        raise Refusal(
-            "session.branch",
-            f"trial {trial.id} belongs to branch {trial.research}, but HEAD is on "
-            f"{head.branch or 'no branch'}: switch back (git switch {trial.research}) first",
-        )
-    assert trial.verdict is not None
-    kept = trial.verdict.status is VerdictStatus.KEEP
-    new = commit_kept(rooms, trial) if kept else trial.base
-    rooms.ledger.append(Applying(trial=trial.id, old=trial.base, new=new))
-    return finish_applying(rooms, find(rooms, trial.id))
 
 
 def _applied(trial: TrialRecord, notes: tuple[str, ...]) -> AppliedView:
@@ -153,9 +139,3 @@ def _applied(trial: TrialRecord, notes: tuple[str, ...]) -> AppliedView:
         notes=list(notes),
         next_step=views.next_step(trial),
     )
-
-
-def _base(rooms: Rooms, trial: TrialRecord) -> str:
-    started = rooms.ledger.research(trial.research)
-    assert started is not None
-    return started.base

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from autoresearch_mcp.core import logtext, resultslog
 from autoresearch_mcp.core.budget import Budget
+from autoresearch_mcp.core.outcomes import SETUP
 from autoresearch_mcp.core.progress import parse_progress
 from autoresearch_mcp.core.trial import (
     Outcome,
@@ -156,6 +157,8 @@ def next_step(trial: TrialRecord) -> str:
             else "puts the incumbent's file back"
         )
         return f"Call commit_or_revert(trial_id={trial.id}): it {effect}."
+    if trial.outcome.error_class == SETUP:
+        return "Stop and tell the person what must be mended; then call run_trial again."
     if trial.outcome.kind is OutcomeKind.INTERRUPTED:
         return "Call run_trial again with the same hypothesis: the candidate is still in place."
     if trial.baseline and trial.verdict.status is not VerdictStatus.KEEP:

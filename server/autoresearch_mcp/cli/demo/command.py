@@ -134,8 +134,8 @@ def _prepare(rooms: Rooms, folder: Path) -> PreparedData:
 
     Runs take the newest data set of their harness, and the demo's harness is the recipe's own.
     """
-    harness = rooms.repository.read(rooms.repository.head().commit, HARNESS_ENTRY) or b""
-    present = prepared.find(harness, prepared.cache_folder())
+    recipe = look(rooms).recipe
+    present = prepared.find(recipe.harness[HARNESS_ENTRY], prepared.cache_folder())
     if present is not None:
         chosen = (present.manifest.source, present.manifest.profile.name)
         if chosen != ("embedded", _PROFILE):

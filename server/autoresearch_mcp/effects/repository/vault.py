@@ -108,7 +108,7 @@ class Vault:
         staged stays. git refreshes the file times itself at its next `status`.
 
         Args:
-            paths: Files that the new commit has.
+            paths: Files; one that the new commit has not is passed over.
             old: The commit the branch was at.
             new: The commit it is at now.
 
@@ -123,7 +123,7 @@ class Vault:
         staged, plain = self._repository.staged(*wanted), self._without_filters()
         left: list[str] = []
         for path in wanted:
-            if after[path] in (before.get(path), staged.get(path)):
+            if path not in after or after[path] in (before.get(path), staged.get(path)):
                 continue
             if not self._applies(_patch(path, before.get(path), after[path]), plain):
                 left.append(path)

@@ -35,7 +35,7 @@ class Orders(TypedDict):
     subprocesses: bool
     memory_files: bool
     memory: int | None
-    file_size: int
+    file_size: int | None
     tasks: int | None
     environment: dict[str, str]
     """All of it; none is inherited."""

@@ -89,7 +89,7 @@ def orders_for(environment: Mapping[str, str], policy: Policy, *, landlock: bool
         "subprocesses": policy.subprocesses,
         "memory_files": not computes_here,
         "memory": policy.memory_bytes if computes_here else None,
-        "file_size": policy.scratch_bytes,
+        "file_size": policy.scratch_bytes if computes_here else None,
         "tasks": _tasks_of_this_user() + policy.max_tasks if os.getuid() else None,
         "environment": dict(environment),
     }

@@ -1,8 +1,9 @@
 """What the harness inside a run tells its supervisor, timed as it arrives.
 
-The harness writes one line per event to an inherited socket: `batch` when the first
-training batch is drawn, `handover` when evaluation begins. Code in the run can write them
-too, early or late; what that could gain is bounded by the clock that needs no event.
+One line per event arrives on an inherited socket: `launched` from the launcher, before any
+code of the candidate's; from the harness `batch` when the first training batch is drawn and
+`handover` when evaluation begins. Code in the run can write these too, early or late; what
+that could gain is bounded by the clock that needs no event.
 """
 
 import socket
@@ -11,7 +12,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-_EVENTS = frozenset({"batch", "handover"})
+_EVENTS = frozenset({"launched", "batch", "handover"})
 _LONGEST = 4096
 
 

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import psutil
 
+from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.effects.supervisor.channel import Channel
 from autoresearch_mcp.effects.supervisor.pump import Pump
 
 _GRACE_SECONDS = 5.0
+_KILL_SECONDS = 60.0
 _POLL_SECONDS = 0.2
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -48,6 +50,7 @@ class Execution:
         exit_code: Its exit status; minus the signal's number when a signal ended it.
         stopped: Why it was ended, None when it ended by itself.
         seconds: From start to end.
+        launched: Whether the launcher told that the run began.
         startup: From start to the first training batch, None when nobody told.
         training: From the first training batch to the hand-over, None when nobody told.
         clock_jump: By how many seconds the wall clock ran ahead of the monotonic one: the
@@ -58,6 +61,7 @@ class Execution:
     exit_code: int
     stopped: str | None
     seconds: float
+    launched: bool
     startup: float | None
     training: float | None
     clock_jump: float
@@ -89,12 +93,14 @@ def execute(spec: RunSpec, channel: Channel, watch: Callable[[], str | None]) ->
             process.kill()
             exit_code = process.wait()
             kill_descendants()
-        pump.join()
+        # Where a stray process cannot be found (macOS), it may hold the pipe for ever.
+        pump.join(_GRACE_SECONDS)
     batch, handover = channel.at("batch"), channel.at("handover")
     return Execution(
         exit_code=exit_code,
         stopped=stopped,
         seconds=seconds,
+        launched=channel.at("launched") is not None,
         startup=None if batch is None else batch - started,
         training=None if batch is None or handover is None else handover - batch,
         clock_jump=clock_jump,
@@ -112,9 +118,16 @@ def adopt_orphans() -> None:
 
 
 def kill_descendants() -> None:
-    """Kill every process below this one, and those that they start meanwhile."""
-    me = psutil.Process()
+    """Kill every process below this one, and those that they start meanwhile.
+
+    Raises:
+        Fault: One cannot be killed: it hangs in the kernel.
+    """
+    me, deadline = psutil.Process(), time.monotonic() + _KILL_SECONDS
     while children := me.children(recursive=True):
+        if time.monotonic() > deadline:
+            pids = ", ".join(str(child.pid) for child in children)
+            raise Fault(f"these processes of a run cannot be killed: {pids}; end them, or reboot")
         for child in children:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()

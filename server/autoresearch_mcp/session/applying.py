@@ -1,0 +1,160 @@
+"""Carry out a verdict: branch, index, working tree and results log follow the ledger.
+
+Everything here may be repeated: a death at any point is mended by doing it again.
+"""
+
+import hashlib
+from datetime import datetime
+
+from autoresearch_mcp.core import resultslog
+from autoresearch_mcp.core.errors import Fault, Refusal
+from autoresearch_mcp.core.events import Applying, Done, Exported
+from autoresearch_mcp.core.trial import TrialRecord, VerdictStatus
+from autoresearch_mcp.effects.workspace import Conflict
+from autoresearch_mcp.session.recipe import Recipe, recipe_of
+from autoresearch_mcp.session.rooms import Rooms
+
+
+def begin(rooms: Rooms, trial: TrialRecord) -> TrialRecord:
+    """Record the intent to carry out a verdict; nothing is moved yet.
+
+    Raises:
+        Refusal: HEAD is on another branch.
+        Fault: Somebody moved the branch, or git is in the middle of something.
+    """
+    head = rooms.repository.head()
+    if head.branch != trial.research:
+        raise Refusal(
+            "session.branch",
+            f"trial {trial.id} belongs to branch {trial.research}, but HEAD is on "
+            f"{head.branch or 'no branch'}: switch back (git switch {trial.research}) first",
+        )
+    if operation := rooms.repository.in_progress():
+        raise Fault(f"a git {operation} is in progress: finish or abort it, then try again")
+    if head.commit != trial.base:
+        raise _moved(trial, head.commit)
+    assert trial.verdict is not None
+    kept = trial.verdict.status is VerdictStatus.KEEP
+    new = _commit(rooms, trial) if kept else trial.base
+    rooms.ledger.append(Applying(trial=trial.id, old=trial.base, new=new))
+    return rooms.ledger.get(trial.id)
+
+
+def finish(rooms: Rooms, trial: TrialRecord) -> tuple[str, ...]:
+    """Make branch, index and working tree follow a recorded intent.
+
+    Returns:
+        What was left alone because somebody else had changed it, in plain words.
+
+    Raises:
+        Fault: Somebody moved the branch meanwhile.
+    """
+    new = trial.applying_to
+    assert new is not None
+    branch = f"refs/heads/{trial.research}"
+    head = rooms.repository.ref(branch)
+    if head not in {trial.base, new}:
+        raise _moved(trial, head)
+    if head != new and not rooms.vault.move(branch, new, trial.base):
+        raise _moved(trial, rooms.repository.ref(branch))
+    left = _follow(rooms, trial, new)
+    rooms.ledger.append(Done(trial=trial.id))
+    return (*left, *export(rooms, trial.research))
+
+
+def export(rooms: Rooms, research: str) -> tuple[str, ...]:
+    """Write the results log into the working tree, unless somebody else changed it there.
+
+    Returns:
+        A note where the file was left alone.
+    """
+    head = rooms.repository.head()
+    if head.branch != research:
+        return ()
+    recipe = recipe_of(rooms, research)
+    path, content = recipe.log_path, results_log(rooms, recipe, research)
+    digest = hashlib.sha256(content).hexdigest()
+    try:
+        present = rooms.workspace.digest(path)
+        if present == digest:
+            return ()
+        committed = rooms.repository.read(head.commit, path)
+        known = committed is not None and hashlib.sha256(committed).hexdigest() == present
+        if present is not None and not known and not rooms.ledger.knows(research, present):
+            return (f"{path} was changed by somebody else and is left alone; the ledger has it",)
+        rooms.ledger.append(Exported(research=research, sha256=digest))
+        rooms.workspace.write(path, content, expected=present)
+    except (Conflict, Refusal) as error:
+        return (f"{path} is left alone: {error}",)
+    return ()
+
+
+def results_log(rooms: Rooms, recipe: Recipe, research: str, *, upto: int | None = None) -> bytes:
+    """Return the results log's content: the lines from before the run, then one per trial."""
+    trials = rooms.ledger.trials(research)
+    measurement, log = recipe.protocol.measurement, recipe.protocol.provenance.results_log
+    before = rooms.repository.read(recipe.commit, log.path)
+    rows = [t for t in trials if upto is None or t.id <= upto]
+    return resultslog.render(before, log.columns, measurement.primary_metric.name, rows)
+
+
+def _commit(rooms: Rooms, trial: TrialRecord) -> str:
+    """Write the commit that a kept trial becomes, and return it. No branch moves."""
+    recipe = recipe_of(rooms, trial.research)
+    changes = {
+        path: content
+        for path in recipe.files
+        if (content := rooms.repository.read(trial.candidate, path)) is not None
+    }
+    changes[recipe.log_path] = results_log(rooms, recipe, trial.research, upto=trial.id)
+    assert trial.ended_at is not None
+    when = datetime.fromisoformat(trial.ended_at)
+    return rooms.vault.commit(trial.base, changes, _message(trial), when=when)
+
+
+def _message(trial: TrialRecord) -> str:
+    assert trial.verdict is not None
+    return (
+        f"{trial.hypothesis}\n\nTrial {trial.id}: {trial.verdict.reason}.\n"
+        f"Lines: +{trial.added} -{trial.removed}.\nCandidate: {trial.candidate}\n"
+    )
+
+
+def _moved(trial: TrialRecord, head: str | None) -> Fault:
+    return Fault(
+        f"branch {trial.research} is at {(head or 'nothing')[:7]}, but trial {trial.id} was built "
+        f"on {trial.base[:7]}: somebody moved it, and nothing was overwritten. To go on from "
+        "here, switch to a new branch (git switch -c NAME): the next trial starts a new research "
+        f"run there. To carry out the verdict, put {trial.research} back at {trial.base[:7]} first"
+    )
+
+
+def _follow(rooms: Rooms, trial: TrialRecord, new: str) -> tuple[str, ...]:
+    """Bring index and working tree to the new head, file by file, where that loses nothing."""
+    if rooms.repository.head().branch != trial.research:
+        return (f"HEAD is not on {trial.research}: the working tree is left alone",)
+    recipe = recipe_of(rooms, trial.research)
+    notes: list[str] = []
+    for path in recipe.files:
+        target = rooms.repository.read(new, path)
+        if target is not None and not _brought(rooms, trial, path, target):
+            notes.append(
+                f"{path} was changed outside and is left as it is; "
+                "take it as the next candidate with apply_edit(adopt=true)"
+            )
+    if new != trial.base:
+        paths = [*recipe.files, recipe.log_path]
+        staged = rooms.vault.refresh_index(paths, trial.base, new)
+        notes += [f"what you have staged of {path} is left staged" for path in staged]
+    return tuple(notes)
+
+
+def _brought(rooms: Rooms, trial: TrialRecord, path: str, target: bytes) -> bool:
+    """Write a file of the new head; False where the present one is nobody's but the user's."""
+    present = rooms.workspace.digest(path)
+    if present == hashlib.sha256(target).hexdigest():
+        return True
+    if present is None or not rooms.ledger.knows(trial.research, present):
+        return False
+    rooms.workspace.write(path, target, expected=present)
+    return True
