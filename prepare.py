@@ -679,13 +679,12 @@ def download(names: list[str], base_url: str, folder: Path) -> dict[str, str]:
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    device = "full" if mx.metal.is_available() or mx.cuda.is_available() else "cpu"
     parser = argparse.ArgumentParser(description="Prepare data and tokenizer for train.py.")
     add = parser.add_argument
     add("--source", choices=("embedded", "climbmix"), default="embedded",
         help="embedded: the standard library's own sources; climbmix: a download")  # fmt: skip
-    add("--profile", choices=tuple(PROFILES), default=device, metavar="{full,cpu}",
-        help="default: full where there is a GPU, else cpu")  # fmt: skip
+    add("--profile", choices=tuple(PROFILES), metavar="{full,cpu}",
+        help="default: full for climbmix where there is a GPU, else cpu")  # fmt: skip
     add("--num-shards", type=int, default=10, metavar="N", help="climbmix: shards to train on")
     add("--base-url", default=BASE_URL, metavar="URL", help="climbmix: where the shards are")
     add("--cache", type=Path, default=cache_folder(), metavar="DIR", help="where data is kept")
@@ -696,7 +695,10 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Prepare data as the command line says and print what came of it."""
     started, args = time.perf_counter(), arguments()
-    under, profile = args.cache.expanduser().resolve(), PROFILES[args.profile]
+    under = args.cache.expanduser().resolve()
+    on_gpu = mx.metal.is_available() or mx.cuda.is_available()
+    fitting = "full" if on_gpu and args.source == "climbmix" else "cpu"
+    profile = PROFILES[args.profile or fitting]
     if args.source == "embedded":
         corpus = embedded_corpus(profile)
     else:
@@ -705,6 +707,9 @@ def main() -> None:
     if args.source == "embedded" and profile.name == "full":
         say("note: this corpus is too small for profile full; its results are not ranked. "
             "Use --source climbmix.")  # fmt: skip
+    elif on_gpu and fitting == "cpu" and args.profile is None:
+        say("note: prepared for profile cpu; this machine could train profile full, but the "
+            "embedded corpus is too small for it. Use --source climbmix.")  # fmt: skip
     summary = {
         "data_id": folder.name,
         "folder": str(folder),

@@ -1,10 +1,12 @@
 """A profile may tighten the protocol's limits and never widens them."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch_mcp.core.budget import in_force
+from autoresearch_mcp.core.budget import Budget, in_force, overrun
 from autoresearch_mcp.core.manifest import Profile
+from autoresearch_mcp.core.trial import Timing
 
 seconds = st.floats(min_value=0.5, max_value=2000)
 
@@ -35,3 +37,40 @@ def test_the_tighter_limit_is_in_force(
 def test_the_answer_says_who_set_the_limit() -> None:
     assert in_force(300, 900, profile(30, 180)).set_by == "profile cpu, within the protocol's 300 s"
     assert in_force(20, 100, profile(30, 180)).set_by == "protocol"
+
+
+BUDGET = Budget(300, 900, "protocol", compile_allowance=60)
+BASELINE = Timing(total=340, startup=5, training=310, claimed=300)
+
+
+@pytest.mark.parametrize(
+    ("timing", "baselines", "kept"),
+    [
+        # The baseline may compile for as long as the profile allows.
+        (Timing(total=400, startup=5, training=368), (), True),
+        (Timing(total=405, startup=5, training=370), (), False),
+        # A candidate is bounded by what the baseline needed: 10 s, doubled, and 5 s of slack.
+        (Timing(total=365, startup=5, training=333), (BASELINE,), True),
+        (Timing(total=367, startup=5, training=335), (BASELINE,), False),
+        # A first batch that is told late is found by the clock from process start.
+        (Timing(total=460, startup=130, training=300), (BASELINE,), False),
+        # Nor does training hide behind a hand-over that is told early.
+        (Timing(total=400, startup=5, training=300), (BASELINE,), False),
+        # A harness that tells nothing is held to the baseline's time as a whole.
+        (Timing(total=355), (BASELINE,), True),
+        (Timing(total=360), (BASELINE,), False),
+        (Timing(total=10_000), (), True),
+    ],
+)
+def test_every_clock_holds(timing: Timing, baselines: tuple[Timing, ...], kept: bool) -> None:
+    reason = overrun(timing, BUDGET, baselines)
+
+    assert (reason is None) is kept, reason
+
+
+def test_what_a_run_claims_decides_nothing() -> None:
+    timing = Timing(total=500, startup=5, training=450, claimed=299.9)
+
+    assert overrun(timing, BUDGET, (BASELINE,)) == (
+        "training took 450.0 s; at most 334.0 s are allowed"
+    )

@@ -30,11 +30,21 @@ class Budget:
     set_by: str
     compile_allowance: float = 0.0
 
-    @property
-    def longest_training(self) -> float:
-        """Return the seconds from the first training batch to the hand-over that are allowed."""
+    def longest_training(self, baselines: Sequence[float] = ()) -> float:
+        """Return the seconds from the first training batch to the hand-over that are allowed.
+
+        What the baseline needed for compiling bounds what a candidate may claim for it, so that
+        an allowance made for slow machines is no training time on fast ones.
+
+        Args:
+            baselines: Seconds that the baseline's runs took; empty for the baseline itself.
+        """
         overrun = max(_OVERRUN_SHARE * self.training_seconds, _OVERRUN_SECONDS)
-        return self.training_seconds + overrun + self.compile_allowance
+        compiling = self.compile_allowance
+        if baselines and compiling:
+            needed = max(0.0, max(baselines) - self.training_seconds)
+            compiling = min(compiling, 2 * needed + _SLACK_SECONDS)
+        return self.training_seconds + overrun + compiling
 
 
 def in_force(training: float, hard_timeout: float, profile: Profile | None) -> Budget:
@@ -46,7 +56,7 @@ def in_force(training: float, hard_timeout: float, profile: Profile | None) -> B
         profile: The profile of the prepared data, None for a recipe without one.
 
     Example:
-        >>> in_force(300, 900, None).longest_training
+        >>> in_force(300, 900, None).longest_training()
         309.0
     """
     if profile is None:
@@ -83,10 +93,11 @@ def _clocks(
             slowest = max(baseline.total for baseline in baselines)
             yield "the whole run", timing.total, slowest * (1 + _OVERRUN_SHARE) + _SLACK_SECONDS
         return
-    yield "training", timing.training, budget.longest_training
+    longest = budget.longest_training([b.training for b in baselines if b.training is not None])
+    yield "training", timing.training, longest
     startups = [b.startup for b in baselines if b.startup is not None]
     if startups:
-        limit = budget.longest_training + max(startups) + _SLACK_SECONDS
+        limit = longest + max(startups) + _SLACK_SECONDS
         yield "start and training", timing.startup + timing.training, limit
     evaluations = [b.evaluation for b in baselines if b.evaluation is not None]
     if evaluations and timing.evaluation is not None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from autoresearch_mcp.effects.interpreter import Interpreter
 from autoresearch_mcp.effects.prepared import PreparedData
 from autoresearch_mcp.session.recipe import HARNESS_ENTRY, Recipe
 from autoresearch_mcp.session.rooms import Options, Rooms
+
+_GPU_COMPILE_SECONDS = 60.0
 
 
 class Bench:
@@ -74,6 +77,14 @@ class Bench:
         training = execution.stop_condition.training_seconds_budget
         hard_timeout = execution.hard_timeout_seconds
         return budget.in_force(training or hard_timeout, hard_timeout, profile)
+
+    @property
+    def run_budget(self) -> Budget:
+        """Return the limits that a run is held to: on a GPU kernels are compiled first."""
+        budget = self.budget
+        on_gpu = self.interpreter.device_kind in {"metal", "cuda"}
+        least = _GPU_COMPILE_SECONDS if on_gpu else 0.0
+        return replace(budget, compile_allowance=max(budget.compile_allowance, least))
 
     @property
     def setting(self) -> Setting:

@@ -112,8 +112,9 @@ class Performance:
             trust=self._guard.trust(execution),
         )
         log = self._rooms.files.read(self._log)
-        measurement = self._bench.recipe.protocol.measurement
-        return outcome_of(facts, log, measurement, self._bench.budget, self._order.baselines)
+        bench = self._bench
+        measurement = bench.recipe.protocol.measurement
+        return outcome_of(facts, log, measurement, bench.run_budget, self._order.baselines)
 
     def _hopeless(self) -> str | None:
         return self._guard.overflow(self._directory) or hopeless(self._tail())
