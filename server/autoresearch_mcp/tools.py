@@ -122,7 +122,7 @@ def translated() -> Generator[None]:
         yield
     except Refusal as refusal:
         raise ToolError(str(refusal)) from refusal
-    except Fault as fault:
+    except (Fault, OSError) as fault:  # a full disk, a folder without rights
         raise MCPError(INTERNAL_ERROR, f"a person must act: {fault}") from fault
 
 

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
-    except (Fault, Refusal) as error:
+    except (Fault, Refusal, OSError) as error:
         print(f"autoresearch-mcp: {error}", file=sys.stderr)
         return _FAULT
     except KeyboardInterrupt:

@@ -78,7 +78,7 @@ class Conductor:
                 outcome = self._race()
         except _Stopped:
             outcome = self._stopped_outcome()
-        except Fault as fault:
+        except (Fault, OSError) as fault:
             outcome = Outcome(
                 kind=OutcomeKind.INTERRUPTED,
                 reason=f"the trial could not be run: {fault}",
@@ -129,11 +129,23 @@ class Conductor:
         ledger = self._rooms.ledger
         seed = 1 + court.runs_of(whose.arm, self._trials)
         directory = RunDirectory.create()
-        ledger.append(
-            RunStarted(
-                trial=self._id, role=role, arm=whose.arm, seed=seed, directory=str(directory.path)
+        try:
+            ledger.append(
+                RunStarted(
+                    trial=self._id,
+                    role=role,
+                    arm=whose.arm,
+                    seed=seed,
+                    directory=str(directory.path),
+                )
             )
-        )
+            outcome = self._perform(whose, seed, directory)
+        finally:
+            directory.remove()
+        ledger.append(RunFinished(trial=self._id, outcome=outcome))
+        return outcome
+
+    def _perform(self, whose: TrialRecord, seed: int, directory: RunDirectory) -> Outcome:
         order = RunOrder(
             trial=self._id,
             number=len(self._trial.runs),
@@ -141,14 +153,8 @@ class Conductor:
             seed=seed,
             baselines=() if whose.baseline else court.baseline_timings(self._trials),
         )
-        try:
-            run = Performance(self._rooms, self._guard, order, directory)
-            outcome = run.perform(self._must_stop)
-        finally:
-            directory.remove()
-        outcome = outcome or self._stopped_outcome()
-        ledger.append(RunFinished(trial=self._id, outcome=outcome))
-        return outcome
+        run = Performance(self._rooms, self._guard, order, directory)
+        return run.perform(self._must_stop) or self._stopped_outcome()
 
     def _must_stop(self) -> bool:
         return self._stop.is_set() or self._rooms.options.server_is_gone
