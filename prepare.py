@@ -710,7 +710,7 @@ def main() -> None:
     elif on_gpu and fitting == "cpu" and args.profile is None:
         say("note: prepared for profile cpu; this machine could train profile full, but the "
             "embedded corpus is too small for it. Use --source climbmix.")  # fmt: skip
-    summary = {
+    summary: dict[str, Any] = {
         "data_id": folder.name,
         "folder": str(folder),
         "profile": profile.name,
@@ -718,7 +718,9 @@ def main() -> None:
         "tokens": {split: int(np.load(folder / split / "offsets.npy")[-1]) for split in SPLITS},
         "seconds": round(time.perf_counter() - started, 1),
     }
-    lines = (f"{key + ':':9} {value}" for key, value in summary.items())
+    counts = ", ".join(f"{split} {count:,}" for split, count in summary["tokens"].items())
+    shown = {**summary, "tokens": counts}
+    lines = (f"{key + ':':9} {value}" for key, value in shown.items())
     print(json.dumps(summary) if args.json else "\n".join(lines))
 
 

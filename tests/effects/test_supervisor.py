@@ -114,15 +114,21 @@ def test_no_daemon_survives_its_run(tmp_path: Path) -> None:
     assert survivors(tmp_path) == []
 
 
-def test_a_log_past_its_cap_is_cut_and_the_run_goes_on(
+def test_a_log_past_its_cap_keeps_its_start_and_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pump, "LOG_CAP_BYTES", 1000)
-    ended, log = run(tmp_path, "print('x' * 1_000_000); import sys; sys.exit(3)")
+    ended, log = run(
+        tmp_path,
+        "for n in range(100_000): print('noise', n)\nprint('val_bpb: 1.5'); raise SystemExit(3)",
+    )
 
     assert ended.exit_code == 3
-    assert len(log) == 1000
-    assert ended.dropped_bytes == 1_000_001 - 1000
+    assert log.startswith(b"noise 0\nnoise 1\n")
+    assert log.endswith(b"noise 99999\nval_bpb: 1.5\n")
+    assert b" bytes of the log are not kept]\nnoise" in log
+    assert len(log) < 70_000
+    assert ended.dropped_bytes > 1_000_000
 
 
 def test_what_the_harness_tells_is_timed_on_the_supervisors_clock(tmp_path: Path) -> None:

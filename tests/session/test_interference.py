@@ -180,9 +180,9 @@ async def test_a_branch_that_somebody_moved_is_a_fault_that_says_how_to_go_on(
 ) -> None:
     async with connect() as agent:
         await agent.trial("baseline")
+        await agent.edit("VALUE = 2.0", "VALUE = 1.0")
         recipe.git("commit", "--allow-empty", "--quiet", "--message", "mine")
         moved = recipe.git("rev-parse", "HEAD")
-        await agent.edit("VALUE = 2.0", "VALUE = 1.0")
         fault = await agent.faulted("run_trial", hypothesis="better")
 
     assert "git switch -c" in fault

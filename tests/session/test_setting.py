@@ -154,24 +154,45 @@ async def test_data_that_changes_while_a_trial_waits_for_the_machine_voids_it(
     assert with_data.git("rev-parse", "HEAD") == with_data.git("rev-parse", "main")
 
 
-@pytest.mark.parametrize("damage", ["changed", "missing", "extra"])
-async def test_damaged_data_voids_the_trial_and_is_named(
-    connect: Connect, with_data: RecipeRepo, cache: Path, damage: str
-) -> None:
-    folder = prepare(cache, "embedded-cpu-1")
+def damage(folder: Path, how: str) -> None:
+    """Change, remove or add a file of a prepared data set."""
     tokens = folder / "train" / "tokens.npy"
-    if damage == "changed":
+    if how == "changed":
         tokens.write_bytes(b"embedded-cpu-X")
-    elif damage == "missing":
+    elif how == "missing":
         tokens.unlink()
     else:
         os.link(tokens, folder / "train" / "more.npy")
+
+
+NAMED = {"changed": "tokens.npy", "missing": "tokens.npy", "extra": "more.npy"}
+
+
+@pytest.mark.parametrize("how", NAMED)
+async def test_damaged_data_is_named_before_anything_is_staged(
+    connect: Connect, with_data: RecipeRepo, cache: Path, how: str
+) -> None:
+    damage(prepare(cache, "embedded-cpu-1"), how)
     async with connect() as agent:
-        trial = await agent.trial("baseline")
+        fault = await agent.faulted("run_trial", hypothesis="baseline")
+
+    assert NAMED[how] in fault
+    assert "autoresearch-mcp prepare" in fault
+    assert with_data.git("for-each-ref", "refs/autoresearch") == ""
+
+
+async def test_data_damaged_while_a_trial_waits_voids_it_and_stops_the_agent(
+    connect: Connect, with_data: RecipeRepo, cache: Path
+) -> None:
+    folder = prepare(cache, "embedded-cpu-1")
+    async with connect() as agent:
+        with locks.hold(lease_path()):
+            waiting = await agent("run_trial", hypothesis="baseline", wait_s=0)
+            damage(folder, "changed")
+        trial = await agent("wait_trial", trial_id=waiting["trial_id"], wait_s=60)
 
     assert trial["outcome"]["kind"] == "interrupted"
     assert trial["outcome"]["value"] is None
-    assert ("more.npy" if damage == "extra" else "tokens.npy") in trial["outcome"]["reason"]
-    assert "prepare" in trial["outcome"]["reason"]
-    assert with_data.log_rows()[0][3] == "inconclusive"
+    assert "tokens.npy" in trial["outcome"]["reason"]
     assert "tell the person" in trial["next_step"]
+    assert with_data.log_rows()[0][3] == "inconclusive"

@@ -178,3 +178,42 @@ async def test_progress_is_told_while_a_trial_is_waited_for(
         await agent.client.call_tool("run_trial", arguments, progress_callback=listen)
 
     assert any("step 1, loss 3.000, 1 s of training left" in message for message in heard)
+
+
+async def test_a_moved_branch_is_noticed_before_the_next_edit(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        recipe.git("commit", "--allow-empty", "--quiet", "--message", "mine")
+        fault = await agent.faulted("apply_edit", content="VALUE = 1\n")
+
+    assert "git switch -c" in fault
+    assert "VALUE = 2.0" in recipe.read("train.py")
+
+
+async def test_a_log_put_back_by_git_is_written_anew(connect: Connect, recipe: RecipeRepo) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        recipe.git("checkout", "--quiet", "results.tsv")
+        await agent.try_value("2.5")
+
+    assert [row[3] for row in recipe.log_rows()] == ["keep", "discard"]
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "named"),
+    [
+        ("immutableHarness", {"paths": ["prepaer.py"]}, "prepaer.py"),
+        ("execution", {"cwd": "nosuch"}, "nosuch"),
+    ],
+)
+async def test_a_protocol_that_names_what_is_not_there_is_a_fault(
+    connect: Connect, recipe: RecipeRepo, section: str, change: dict[str, object], named: str
+) -> None:
+    async with connect() as agent:
+        recipe.edit_protocol(lambda p: p[section].update(change))
+        fault = await agent.faulted("run_trial", hypothesis="baseline")
+
+    assert named in fault
+    assert recipe.git("for-each-ref", "refs/autoresearch") == ""

@@ -1,6 +1,7 @@
 """What the commands share: the types of the parser, and the recipe they are about."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import TypeAlias
 
@@ -27,7 +28,7 @@ def add_trial_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--memory",
-        type=float,
+        type=positive,
         metavar="GIB",
         help="the most memory of a run, where the sandbox can cap it (default: nine tenths of "
         "the machine's)",
@@ -38,6 +39,21 @@ def add_trial_options(parser: argparse.ArgumentParser) -> None:
         default="single",
         help="the rule that keeps or discards (default: %(default)s)",
     )
+
+
+def positive(text: str) -> float:
+    """Read an option's number, which must be finite and above 0.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

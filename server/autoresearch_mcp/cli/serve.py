@@ -3,7 +3,7 @@
 import argparse
 import signal
 
-from autoresearch_mcp.cli.options import Commands, add_trial_options, rooms_of
+from autoresearch_mcp.cli.options import Commands, add_trial_options, positive, rooms_of
 from autoresearch_mcp.effects.processes import identify
 
 
@@ -25,7 +25,7 @@ def register(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-wait",
-        type=float,
+        type=positive,
         metavar="SECONDS",
         help="longest time one call waits for a trial (default: what the client is known to bear)",
     )

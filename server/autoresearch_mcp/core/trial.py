@@ -210,6 +210,17 @@ class TrialRecord(Value):
         return self.runs[-1] if self.runs and self.runs[-1].outcome is None else None
 
     @property
+    def awaits_application(self) -> bool:
+        """Tell whether commit_or_revert is still to be called for it.
+
+        A baseline changes no file, and an interrupted trial leaves its candidate in place.
+        """
+        over = self.baseline or (
+            self.outcome is not None and self.outcome.kind is OutcomeKind.INTERRUPTED
+        )
+        return self.phase in {Phase.DECIDED, Phase.APPLYING} and not over
+
+    @property
     def undecided(self) -> bool:
         """Tell whether the trial has no verdict yet."""
         return self.phase in UNDER_WAY

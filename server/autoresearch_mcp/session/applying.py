@@ -78,10 +78,13 @@ def export(rooms: Rooms, research: str) -> tuple[str, ...]:
         present = rooms.workspace.digest(path)
         if present == digest:
             return ()
-        committed = rooms.repository.read(head.commit, path)
-        known = committed is not None and hashlib.sha256(committed).hexdigest() == present
-        if present is not None and not known and not rooms.ledger.knows(research, present):
-            return (f"{path} was changed by somebody else and is left alone; the ledger has it",)
+        committed = {rooms.repository.read(at, path) for at in (head.commit, recipe.commit)}
+        known = {hashlib.sha256(content).hexdigest() for content in committed if content}
+        if present not in {None, *known} and not rooms.ledger.knows(research, present or ""):
+            return (
+                f"{path} was changed by somebody else and is left alone; to have the server's "
+                f"again, move it away: the next verdict writes it anew",
+            )
         rooms.ledger.append(Exported(research=research, sha256=digest))
         rooms.workspace.write(path, content, expected=present)
     except (Conflict, Refusal) as error:

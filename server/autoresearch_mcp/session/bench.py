@@ -58,6 +58,8 @@ class Bench:
                 f"no prepared data for this {HARNESS_ENTRY} under {prepared.cache_folder()}: "
                 "run `autoresearch-mcp prepare` once (seconds, no network needed)"
             )
+        if self.data and (problem := prepared.damage(self.data)):
+            raise Fault(f"{problem}: run `autoresearch-mcp prepare` again")
         if self.interpreter.problem:
             raise Fault(
                 f"MLX does not load in {self.interpreter.path}: {self.interpreter.problem}; "
@@ -144,5 +146,6 @@ class Bench:
 
 def _own_cache() -> Path:
     """Return the folder for what the server can always make again."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "autoresearch-mcp"
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # The standard for these variables has relative paths ignored.
+    return (named if named.is_absolute() else Path.home() / ".cache") / "autoresearch-mcp"

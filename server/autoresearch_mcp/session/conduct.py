@@ -3,6 +3,7 @@
 It answers to nobody but the ledger, so that the client and the server may come and go.
 """
 
+import math
 import os
 import signal
 import threading
@@ -40,8 +41,10 @@ def conduct(rooms: Rooms, trial_id: int) -> None:
 
 def lease_path() -> Path:
     """Return the lock that makes trials on this machine wait for each other."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "autoresearch-mcp" / "lease"
+    named = Path(os.environ.get("XDG_STATE_HOME", ""))
+    # The standard for these variables has relative paths ignored.
+    state = named if named.is_absolute() else Path.home() / ".local" / "state"
+    return state / "autoresearch-mcp" / "lease"
 
 
 class Conductor:
@@ -85,7 +88,8 @@ class Conductor:
                 error_class=SETUP,
                 hint="A person must mend that first.",
             )
-        with locks.hold(self._rooms.lock):
+        # For ever: a result is not lost because somebody is slow.
+        with self._rooms.locked(math.inf):
             ledger.append(Measured(trial=self._id, outcome=outcome))
             conclude(self._rooms, self._id)
 

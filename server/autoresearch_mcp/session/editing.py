@@ -8,7 +8,6 @@ from autoresearch_mcp.core.edits import Replacement, WholeFile
 from autoresearch_mcp.core.errors import Refusal
 from autoresearch_mcp.core.events import Edited
 from autoresearch_mcp.core.source import decode_source, encode_source
-from autoresearch_mcp.effects import locks
 from autoresearch_mcp.session import views
 from autoresearch_mcp.session.answers import EditAnswer, RecipeView
 from autoresearch_mcp.session.bench import Bench
@@ -70,8 +69,8 @@ def rules(state: State) -> list[str]:
     found = [r for r in _RULES if agent.autonomy.no_ask_human_to_continue or "ask whether" not in r]
     if agent.simplicity_criterion:
         found.append(_SIMPLICITY)
-    if agent.experiment_timeout_notes:
-        found.append(agent.experiment_timeout_notes)
+    limit = Bench(state.rooms, state.recipe).budget.hard_timeout_seconds
+    found.append(f"A run that takes more than {limit:g} s is stopped and counts as failed.")
     return found
 
 
@@ -95,7 +94,7 @@ def apply_edit(
     Raises:
         Refusal: Something about the edit, or the moment, is against the rules.
     """
-    with locks.hold(rooms.lock):
+    with rooms.locked():
         settle(rooms)
         state = look(rooms)
         path = path or only_file(state)
@@ -106,7 +105,8 @@ def apply_edit(
         before = rooms.workspace.read(path)
         _check_expected(path, before, expected_sha256)
         if not dry_run:
-            _check_turn(state)
+            state.check_turn()
+            _check_baseline(state)
         if change is not None and not dry_run:
             _check_known(state, path, before)
         if change is None and before == state.incumbent_source(path):
@@ -182,14 +182,7 @@ def _check_expected(path: str, content: bytes, expected: str | None) -> None:
         )
 
 
-def _check_turn(state: State) -> None:
-    if trial := state.under_way:
-        raise Refusal("session.busy", f"trial {trial.id} is going on: call wait_trial first")
-    if trial := state.awaiting_application:
-        raise Refusal(
-            "session.verdict",
-            f"trial {trial.id} is decided: call commit_or_revert(trial_id={trial.id}) first",
-        )
+def _check_baseline(state: State) -> None:
     if state.incumbent is None:
         raise Refusal(
             "session.baseline",

@@ -6,9 +6,10 @@ from functools import lru_cache
 
 from autoresearch_mcp.core.command import Command, parse_command
 from autoresearch_mcp.core.errors import Fault
+from autoresearch_mcp.core.paths import matches
 from autoresearch_mcp.core.protocol import parse_protocol
 from autoresearch_mcp.core.protocol_schema import Protocol
-from autoresearch_mcp.core.surface import Surface
+from autoresearch_mcp.core.surface import Surface, covering
 from autoresearch_mcp.effects.repository import Repository
 from autoresearch_mcp.session.rooms import Rooms
 
@@ -64,6 +65,9 @@ class Recipe:
         if not files:
             globs = ", ".join(protocol.mutable_surface.allowed_globs)
             raise Fault(f"no tracked file matches the surface ({globs}): commit the recipe first")
+        for path in protocol.immutable_harness.paths:
+            if not any(matches(glob, name) for glob in covering([path]) for name in tracked):
+                raise Fault(f"immutableHarness.paths names {path!r}, but no tracked file is that")
         contents = {path: repository.read(commit, path) or b"" for path in surface.harness(tracked)}
         folder = protocol.execution.cwd.strip("./")
         if folder and not any(path.startswith(f"{folder}/") for path in tracked):

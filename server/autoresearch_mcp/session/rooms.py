@@ -1,15 +1,21 @@
 """The effects that a session works through, opened once for a recipe."""
 
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch_mcp.core.decision import Preset
+from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.trial import ProcessId
-from autoresearch_mcp.effects import processes
+from autoresearch_mcp.effects import locks, processes
 from autoresearch_mcp.effects.ledger import Ledger
 from autoresearch_mcp.effects.repository import Repository, Vault
 from autoresearch_mcp.effects.trialfiles import TrialFiles
 from autoresearch_mcp.effects.workspace import Workspace
+
+_PATIENCE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +90,25 @@ class Rooms:
             options,
         )
 
-    @property
-    def lock(self) -> Path:
-        """Return the lock that one step at a time holds, whichever server takes it."""
-        return self.repository.state / "lock"
+    @contextmanager
+    def locked(self, patience: float = _PATIENCE_SECONDS) -> Generator[None]:
+        """Hold the lock that one step at a time holds, whichever server takes it.
+
+        Args:
+            patience: Seconds to wait for whoever holds it.
+
+        Raises:
+            Fault: Another process has held it for as long.
+        """
+        deadline = time.monotonic() + patience
+
+        def wait() -> None:
+            if time.monotonic() > deadline:
+                raise Fault(
+                    f"another process holds {path}: wait for it, or end it (`fuser {path}` names "
+                    "it), then try again"
+                )
+
+        path = self.repository.state / "lock"
+        with locks.hold(path, while_waiting=wait):
+            yield

@@ -9,6 +9,7 @@ from autoresearch_mcp.core.progress import hopeless
 from autoresearch_mcp.core.trial import Outcome, Timing
 from autoresearch_mcp.effects import prepared, supervisor
 from autoresearch_mcp.effects.rundir import RunDirectory
+from autoresearch_mcp.effects.sandbox.policy import Bare
 from autoresearch_mcp.effects.supervisor import Channel, Execution, RunSpec
 from autoresearch_mcp.session.guarding import Guard
 from autoresearch_mcp.session.rooms import Rooms
@@ -78,7 +79,11 @@ class Performance:
         if not execution.launched and execution.stopped is None:
             said = self._rooms.files.last_line(self._log)
             raise Fault(f"the run could not be started in its sandbox{said}")
-        return self._outcome(execution, self._directory.changed(files) or self._damage())
+        damage = self._damage()
+        if damage and not isinstance(self._guard.sandbox, Bare):
+            # The sandbox gave the run no way to do that.
+            raise Fault(f"{damage}, and not by the run: run `autoresearch-mcp prepare` again")
+        return self._outcome(execution, self._directory.changed(files) or damage)
 
     def _execute(self, watch: Callable[[], str | None]) -> Execution:
         """Start the protocol's command, launcher first, in its sandbox."""

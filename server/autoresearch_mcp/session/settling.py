@@ -29,7 +29,7 @@ def settle(rooms: Rooms) -> None:
     for trial in rooms.ledger.unfinished():
         if trial.undecided and not _has_process(trial):
             _interrupt(rooms, trial)
-        elif trial.phase is Phase.DECIDED and _needs_no_application(trial):
+        elif trial.phase is Phase.DECIDED and not trial.awaits_application:
             rooms.ledger.append(Done(trial=trial.id))
         elif trial.phase is Phase.APPLYING and trial.research == here:
             _sweep(rooms, recipe_of(rooms, trial.research))
@@ -51,7 +51,7 @@ def conclude(rooms: Rooms, trial_id: int) -> None:
     rooms.ledger.append(court.verdict_on(trial, trials, rule, rankable=rankable))
     if trial.baseline and trial.outcome and trial.outcome.kind is OutcomeKind.MEASURED:
         _keep_baseline_log(rooms, trial, recipe)
-    if _needs_no_application(trial):
+    if not rooms.ledger.get(trial_id).awaits_application:
         rooms.ledger.append(Done(trial=trial_id))
     applying.export(rooms, trial.research)
 
@@ -87,13 +87,6 @@ def _death(rooms: Rooms, trial: TrialRecord) -> Outcome:
         reason=f"the trial's process died before it could record a result{said}",
         hint="Start the trial again: the candidate is still in place.",
     )
-
-
-def _needs_no_application(trial: TrialRecord) -> bool:
-    """A baseline changes no file, and an interrupted trial leaves its candidate in place."""
-    if trial.outcome is None:
-        return False
-    return trial.baseline or trial.outcome.kind is OutcomeKind.INTERRUPTED
 
 
 def _has_process(trial: TrialRecord) -> bool:

@@ -11,7 +11,7 @@ from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import Event, ResearchStarted, Staged
 from autoresearch_mcp.core.fingerprint import arm_fingerprint
 from autoresearch_mcp.core.trial import Phase, TrialRecord
-from autoresearch_mcp.effects import locks, processes
+from autoresearch_mcp.effects import processes
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.recipe import recipe_at
 from autoresearch_mcp.session.rooms import Rooms
@@ -36,10 +36,10 @@ def run_trial(rooms: Rooms, hypothesis: str) -> TrialRecord:
             "trial.hypothesis",
             f"say why it helps: one sentence of plain text, {_MAX_HYPOTHESIS} characters at most",
         )
-    with locks.hold(rooms.lock):
+    with rooms.locked():
         settle(rooms)
         state = look(rooms)
-        _check_turn(state)
+        state.check_turn()
         bench = Bench(rooms, state.recipe)
         bench.check_ready()
         candidate = state.candidate()
@@ -49,19 +49,6 @@ def run_trial(rooms: Rooms, hypothesis: str) -> TrialRecord:
         _check_unchanged_world(state, bench)
         trial = _stage(state, bench, candidate, hypothesis)
         return _launch(rooms, trial)
-
-
-def _check_turn(state: State) -> None:
-    if trial := state.under_way:
-        raise Refusal(
-            "session.busy",
-            f"trial {trial.id} is going on: call wait_trial(trial_id={trial.id}), or cancel_trial",
-        )
-    if trial := state.awaiting_application:
-        raise Refusal(
-            "session.verdict",
-            f"trial {trial.id} is decided: call commit_or_revert(trial_id={trial.id}) first",
-        )
 
 
 def _check_unmodified(candidate: Mapping[str, bytes]) -> None:
@@ -81,6 +68,9 @@ def _start_research(state: State, bench: Bench) -> State:
     if operation := rooms.repository.in_progress():
         raise Fault(f"a git {operation} is in progress: finish or abort it, then try again")
     branch = _free_branch(state)
+    ref = f"refs/heads/{branch}"
+    if not rooms.vault.move(ref, head.commit, None):
+        raise Fault(f"branch {branch} was made by somebody else just now: try again")
     rooms.ledger.append(
         ResearchStarted(
             research=branch,
@@ -90,8 +80,7 @@ def _start_research(state: State, bench: Bench) -> State:
             setting=bench.setting,
         )
     )
-    ref = f"refs/heads/{branch}"
-    if not (rooms.vault.move(ref, head.commit, None) and rooms.vault.switch(ref, head)):
+    if not rooms.vault.switch(ref, head):
         raise Fault("HEAD moved while the research run was being started: try again")
     return look(rooms)
 
@@ -108,15 +97,8 @@ def _free_branch(state: State) -> str:
 
 
 def _check_unchanged_world(state: State, bench: Bench) -> None:
-    """Refuse to compare what cannot be compared: moved branch, changed harness or machine."""
+    """Refuse to compare what cannot be compared: a changed harness or machine."""
     assert state.started is not None
-    if state.head.commit != state.expected_head:
-        raise Fault(
-            f"branch {state.research} is at {state.head.commit[:7]}, but the ledger left it at "
-            f"{state.expected_head[:7]}: somebody committed or moved it. To go on from here, "
-            "switch to a new branch (git switch -c NAME): the next trial starts a new research "
-            "run there with its own baseline"
-        )
     harness = recipe_at(state.rooms.repository, state.head.commit).harness
     if changed := sorted(harness.items() ^ state.started.harness.items()):
         raise Fault(

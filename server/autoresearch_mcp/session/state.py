@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autoresearch_mcp.core.errors import Refusal
+from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import ResearchStarted
 from autoresearch_mcp.core.trial import Phase, TrialRecord
 from autoresearch_mcp.effects.repository import Head
@@ -50,14 +50,39 @@ class State:
     @property
     def awaiting_application(self) -> TrialRecord | None:
         """Return the decided trial that commit_or_revert has not been called for."""
-        waiting = {Phase.DECIDED, Phase.APPLYING}
-        return next((t for t in reversed(self.trials) if t.phase in waiting), None)
+        return next((t for t in reversed(self.trials) if t.awaits_application), None)
 
     @property
     def expected_head(self) -> str:
         """Return the commit that the research branch is at unless somebody moved it."""
         applied = [t.applying_to for t in self.trials if t.phase is Phase.DONE and t.applying_to]
         return applied[-1] if applied else self.recipe.commit
+
+    def check_turn(self) -> None:
+        """Return if the candidate may be edited or tried now.
+
+        Raises:
+            Refusal: A trial is going on, or waits for commit_or_revert.
+            Fault: Somebody moved the research branch.
+        """
+        if trial := self.under_way:
+            raise Refusal(
+                "session.busy",
+                f"trial {trial.id} is going on: call wait_trial(trial_id={trial.id}), or "
+                "cancel_trial",
+            )
+        if trial := self.awaiting_application:
+            raise Refusal(
+                "session.verdict",
+                f"trial {trial.id} is decided: call commit_or_revert(trial_id={trial.id}) first",
+            )
+        if self.started and self.head.commit != self.expected_head:
+            raise Fault(
+                f"branch {self.research} is at {self.head.commit[:7]}, but the ledger left it at "
+                f"{self.expected_head[:7]}: somebody committed or moved it. To go on from here, "
+                "switch to a new branch (git switch -c NAME): the next trial starts a new research "
+                "run there with its own baseline"
+            )
 
     def incumbent_source(self, path: str) -> bytes:
         """Return a surface file as the branch's head holds it."""

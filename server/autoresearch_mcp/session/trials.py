@@ -5,7 +5,7 @@ import time
 from autoresearch_mcp.core.errors import Refusal
 from autoresearch_mcp.core.events import CancelRequested
 from autoresearch_mcp.core.trial import Phase, TrialRecord
-from autoresearch_mcp.effects import locks, processes
+from autoresearch_mcp.effects import processes
 from autoresearch_mcp.session import applying, views
 from autoresearch_mcp.session.answers import AppliedView, MetricsView, TrialView
 from autoresearch_mcp.session.bench import Bench
@@ -28,7 +28,7 @@ def show(rooms: Rooms, trial_id: int) -> TrialView:
     """
     trial = find(rooms, trial_id)
     if trial.undecided and not (trial.process and processes.is_alive(trial.process)):
-        with locks.hold(rooms.lock):
+        with rooms.locked():
             settle(rooms)
         trial = find(rooms, trial_id)
     recipe = recipe_of(rooms, trial.research)
@@ -59,7 +59,7 @@ def cancel(rooms: Rooms, trial_id: int) -> TrialView:
     trial = find(rooms, trial_id)
     if not trial.undecided:
         raise Refusal("trial.ended", f"trial {trial_id} has ended: {views.next_step(trial)}")
-    with locks.hold(rooms.lock):
+    with rooms.locked():
         trial = find(rooms, trial_id)
         if trial.undecided and not trial.cancel_requested:
             rooms.ledger.append(CancelRequested(trial=trial_id))
@@ -78,7 +78,7 @@ def commit_or_revert(rooms: Rooms, trial_id: int) -> AppliedView:
         Refusal: The trial has no verdict yet, or HEAD is elsewhere.
         Fault: Somebody moved the branch.
     """
-    with locks.hold(rooms.lock):
+    with rooms.locked():
         settle(rooms)
         trial = find(rooms, trial_id)
         if trial.undecided:

@@ -76,7 +76,7 @@ def incumbent_view(incumbent: TrialRecord | None) -> IncumbentView | None:
 
 def verdict_view(verdict: Verdict) -> VerdictView:
     """Show a decision."""
-    return VerdictView(status=verdict.status, reason=verdict.reason, gain=verdict.gain)
+    return VerdictView(status=verdict.status, reason=verdict.reason, gain=_gain(verdict))
 
 
 def outcome_view(outcome: Outcome) -> OutcomeView:
@@ -135,7 +135,7 @@ def trial_line(trial: TrialRecord) -> TrialLine:
         trial_id=trial.id,
         status=_status(trial) if verdict is None or outcome is None else resultslog.status(trial),
         value=outcome.value if outcome else None,
-        gain=verdict.gain if verdict else None,
+        gain=_gain(verdict) if verdict else None,
         hypothesis=_short("baseline" if trial.baseline else trial.hypothesis),
         reason=_short(verdict.reason if verdict else ""),
     )
@@ -150,7 +150,7 @@ def next_step(trial: TrialRecord) -> str:
         )
     assert trial.verdict is not None
     assert trial.outcome is not None
-    if trial.phase in {Phase.DECIDED, Phase.APPLYING}:
+    if trial.awaits_application:
         effect = (
             "commits the change and makes it the incumbent"
             if trial.verdict.status is VerdictStatus.KEEP
@@ -161,6 +161,8 @@ def next_step(trial: TrialRecord) -> str:
         return "Stop and tell the person what must be mended; then call run_trial again."
     if trial.outcome.kind is OutcomeKind.INTERRUPTED:
         return "Call run_trial again with the same hypothesis: the candidate is still in place."
+    if trial.baseline and trial.outcome.kind is OutcomeKind.CANCELLED:
+        return "Call run_trial: without a baseline nothing can be judged."
     if trial.baseline and trial.verdict.status is not VerdictStatus.KEEP:
         return "The unmodified recipe gave no value: a person must mend it; then call run_trial."
     return "Think of one change, make it with apply_edit, then call run_trial."
@@ -174,7 +176,7 @@ def now() -> datetime:
 def _status(trial: TrialRecord) -> str:
     if trial.undecided:
         return "queued" if trial.phase in {Phase.STAGED, Phase.QUEUED} else "running"
-    return "done" if trial.phase is Phase.DONE else "decided"
+    return "decided" if trial.awaits_application else "done"
 
 
 def _elapsed(trial: TrialRecord) -> float:
@@ -225,6 +227,11 @@ def log_text(rooms: Rooms, trial: TrialRecord, request: LogRequest) -> str:
     if request.first_line is not None:
         return logtext.excerpt(data, request.first_line, _LOG_BYTES)
     return logtext.tail(data, _LOG_BYTES, request.lines)
+
+
+def _gain(verdict: Verdict) -> float | None:
+    """Return the gain without the dust of binary fractions; the ledger keeps every bit."""
+    return None if verdict.gain is None else round(verdict.gain, 9)
 
 
 def _rounded(seconds: float | None) -> float | None:

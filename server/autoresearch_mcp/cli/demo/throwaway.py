@@ -104,14 +104,21 @@ def make(folder: Path, budget: float) -> Throwaway:
         **packaged,
         "train.py": slowed.encode(),
         "protocol.json": json.dumps(protocol, indent=2).encode() + b"\n",
+        "results.tsv": "\t".join(protocol["provenance"]["resultsLog"]["columns"]).encode() + b"\n",
         ".gitignore": b"__pycache__/\n.autoresearch/\n",
     }
     _commit(folder, contents)
     return made
 
 
+_CHANGED = (
+    "the recipe of this installation was changed, so the demo's script does not fit it (in a "
+    "checkout that is the working tree: use a fresh clone)"
+)
+
+
 def _packaged() -> dict[str, bytes]:
-    names = ("protocol.json", "prepare.py", "train.py", "results.tsv")
+    names = ("protocol.json", "prepare.py", "train.py")
     recipe = files("autoresearch_mcp") / "recipe"
     try:
         return {name: (recipe / name).read_bytes() for name in names}
@@ -126,7 +133,7 @@ def _handicap(train: str) -> tuple[Change, Change]:
     """Return the change that slows the recipe down, and one that slows it down further."""
     found = _KNOB_LINE.findall(train)
     if len(found) != 1:
-        raise Fault(f"the packaged train.py has {len(found)} lines that set {_KNOB}, not one")
+        raise Fault(f"{_CHANGED}: it has {len(found)} lines that set {_KNOB}, not one")
     rates = [Decimal(found[0]) / _SLOWER**n for n in range(3)]
     lines = [f"{_KNOB} = {rate.normalize():f}" for rate in rates]
     lines[0] = f"{_KNOB} = {found[0]}"
@@ -137,10 +144,7 @@ def _handicap(train: str) -> tuple[Change, Change]:
 
 def _check_once(source: str, change: Change) -> None:
     if (count := source.count(change.old)) != 1:
-        raise Fault(
-            f"the packaged {change.path} has {change.old!r} {count} times, not once: "
-            "the demo's script does not fit it"
-        )
+        raise Fault(f"{_CHANGED}: {change.path} has {change.old!r} {count} times, not once")
 
 
 def _commit(folder: Path, contents: Mapping[str, bytes]) -> None:

@@ -33,9 +33,9 @@ class Orders(TypedDict):
     devices: list[str]
     network: bool
     subprocesses: bool
-    memory_files: bool
+    accelerator: bool
     memory: int | None
-    file_size: int | None
+    file_size: int
     tasks: int | None
     environment: dict[str, str]
     """All of it; none is inherited."""
@@ -75,7 +75,7 @@ def lock_in(orders: Orders) -> None:
             os.getpid(),
             network=orders["network"],
             subprocesses=orders["subprocesses"],
-            memory_files=orders["memory_files"],
+            accelerator=orders["accelerator"],
         )
         seccomp.install(seccomp.program(denied, syscalls.machine()))
 
@@ -88,6 +88,8 @@ def grants(orders: Orders) -> list[tuple[str, int]]:
         for path, whole in masks.pieces(masks.resolved(orders["read"]), masked)
     ]
     found += [(path, landlock.DEVICE) for path in orders["devices"]]
+    if orders["accelerator"]:  # CUDA's managed memory fails where it cannot name its threads
+        found.append(("/proc/self/task", landlock.REWRITE))
     writable = landlock.WRITE_AND_EXECUTE if orders["subprocesses"] else landlock.WRITE
     return found + [(path, writable) for path in orders["write"]]
 

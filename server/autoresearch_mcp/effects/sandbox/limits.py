@@ -26,18 +26,17 @@ per thread without using it. Memory shared between processes escapes RLIMIT_DATA
 """
 
 
-def limit_resources(*, memory: int | None, file_size: int | None, tasks: int | None) -> None:
+def limit_resources(*, memory: int | None, file_size: int, tasks: int | None) -> None:
     """Set the limits that the kernel itself keeps.
 
     Args:
         memory: Bytes of private memory; None leaves it to the supervisor.
-        file_size: Bytes of the largest file; a longer one fails with EFBIG. None for no limit.
+        file_size: Bytes of the largest file; a longer one fails with EFBIG.
         tasks: Processes and threads of this user, all of them counted; the kernel does not
             hold root to it. None for no limit.
     """
     _lower(resource.RLIMIT_CORE, _NO_CORE)
-    if file_size is not None:
-        _lower(resource.RLIMIT_FSIZE, file_size)
+    _lower(resource.RLIMIT_FSIZE, file_size)
     if memory is not None:
         _lower(resource.RLIMIT_DATA, memory)
         _lower(resource.RLIMIT_AS, memory + _ADDRESSES_BESIDES_DATA)

@@ -87,9 +87,9 @@ def orders_for(environment: Mapping[str, str], policy: Policy, *, landlock: bool
         "devices": [str(path) for path in files.device_files(policy.devices)],
         "network": policy.network,
         "subprocesses": policy.subprocesses,
-        "memory_files": not computes_here,
+        "accelerator": not computes_here,
         "memory": policy.memory_bytes if computes_here else None,
-        "file_size": policy.scratch_bytes if computes_here else None,
+        "file_size": policy.scratch_bytes,
         "tasks": _tasks_of_this_user() + policy.max_tasks if os.getuid() else None,
         "environment": dict(environment),
     }

@@ -13,6 +13,8 @@ from autoresearch_mcp.effects.sandbox.seccomp import Check, Rule
 _CLONE_THREAD = 0x00010000
 _CLONE_NAMESPACES = 0x7E020000
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
+_INTERNET = (_AF_INET, _AF_INET6, _AF_NETLINK)  # the last one for name look-ups
+_SOCK_SEQPACKET, _SOCK_TYPE = 5, 0xF
 _O_TRUNC, _O_ACCMODE = 0o1000, 0o3
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _SIGKILL = 1, 4, 9
 _F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY = 8, 10, 15, 1024, 1026
@@ -45,22 +47,23 @@ _UNKNOWN = (
 )
 
 
-def rules(pid: int, *, network: bool, subprocesses: bool, memory_files: bool) -> list[Rule]:
+def rules(pid: int, *, network: bool, subprocesses: bool, accelerator: bool) -> list[Rule]:
     """Return the rules for a run.
 
     Args:
         pid: The run's own process, which the rules are put in force by.
         network: Whether it may open internet sockets.
         subprocesses: Whether it may start other processes.
-        memory_files: Whether it may hold files in memory, which no memory limit counts.
+        accelerator: Whether it drives one. CUDA needs files in memory, which no memory limit
+            counts, and a local socket that it listens on.
     """
     denied = (*_OTHERS_MEMORY, *_METADATA, *_SYSTEM, *_SHARED_BETWEEN_PROCESSES)
     return [
         *(Rule(call, EPERM) for call in denied),
         *(Rule(call, ENOSYS) for call in _UNKNOWN),
-        *(() if memory_files else (Rule("memfd_create", ENOSYS),)),
+        *(() if accelerator else (Rule("memfd_create", ENOSYS),)),
         *_process_rules(pid, subprocesses),
-        *_socket_rules(network),
+        *_socket_rules(network=network, accelerator=accelerator),
         *_file_rules(),
         *_attribute_rules(pid, subprocesses),
     ]
@@ -78,12 +81,17 @@ def _process_rules(pid: int, subprocesses: bool) -> Iterator[Rule]:
     yield Rule("tkill", EPERM)  # names a thread, which may be another process's
 
 
-def _socket_rules(network: bool) -> Iterator[Rule]:
-    if network:
-        families = (_AF_INET, _AF_INET6, _AF_NETLINK)  # the last one for name look-ups
-        yield Rule("socket", EPERM, tuple(Check(0, one, equal=False) for one in families))
-    else:
-        yield Rule("socket", EPERM)
+def _socket_rules(*, network: bool, accelerator: bool) -> Iterator[Rule]:
+    families = (*(_INTERNET if network else ()), *((_AF_UNIX,) if accelerator else ()))
+    yield Rule("socket", EPERM, tuple(Check(0, one, equal=False) for one in families))
+    if accelerator:
+        # CUDA's managed memory fails without the socket it would share it over. Of this type
+        # a socket sends nothing before it is connected, and hardly any service listens.
+        other_type = Check(1, _SOCK_SEQPACKET, _SOCK_TYPE, equal=False)
+        yield Rule("socket", EPERM, (Check(0, _AF_UNIX), other_type))
+    if not network:
+        for call in ("connect", "accept", "accept4"):
+            yield Rule(call, EPERM)
     yield Rule("socketpair", EPERM, (Check(0, _AF_UNIX, equal=False),))
 
 

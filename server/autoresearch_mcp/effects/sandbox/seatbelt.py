@@ -61,7 +61,7 @@ class Seatbelt:
             "devices": [],
             "network": policy.network,
             "subprocesses": policy.subprocesses,
-            "memory_files": True,
+            "accelerator": True,
             "memory": None,
             "file_size": policy.scratch_bytes,
             "tasks": None,

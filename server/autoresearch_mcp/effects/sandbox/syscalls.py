@@ -18,6 +18,8 @@ library knows how to meet.
 """
 
 _NUMBERS: dict[str, tuple[int, int | None]] = {
+    "accept": (43, 202),
+    "accept4": (288, 242),
     "add_key": (248, 217),
     "bpf": (321, 280),
     "chmod": (90, None),
@@ -25,6 +27,7 @@ _NUMBERS: dict[str, tuple[int, int | None]] = {
     "chroot": (161, 51),
     "clone": (56, 220),
     "clone3": (435, 435),
+    "connect": (42, 203),
     "delete_module": (176, 106),
     "fanotify_init": (300, 262),
     "fchmod": (91, 52),

@@ -1,5 +1,6 @@
-"""Output into a log with a cap, without ever blocking whoever writes it."""
+"""Output into a log with a cap, its end kept, without ever blocking whoever writes it."""
 
+import contextlib
 import os
 import threading
 from typing import IO
@@ -24,13 +25,20 @@ class Pump(threading.Thread):
         """Bytes read beyond the cap."""
 
     def run(self) -> None:
-        """Copy until nobody holds the pipe's writing end."""
-        room = LOG_CAP_BYTES
+        """Copy until nobody holds the pipe's writing end; of the rest, keep the end."""
+        room, end = LOG_CAP_BYTES, b""
         while chunk := os.read(self._source.fileno(), _CHUNK):
             kept = chunk[:room]
-            try:
-                self._log.write(kept)
-            except OSError:  # a full disk must not stop the run: its log ends here
-                room, kept = 0, b""
+            self._write(kept)
             room -= len(kept)
             self.dropped += len(chunk) - len(kept)
+            end = (end + chunk[len(kept) :])[-_CHUNK:]
+        if self.dropped:
+            # From a line's start on: half a line could look like a whole one.
+            end = end.partition(b"\n")[2] if self.dropped > len(end) else end
+            cut = self.dropped - len(end)
+            self._write(b"\n[%d bytes of the log are not kept]\n" % cut + end)
+
+    def _write(self, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # a full disk must not stop the run: its log ends
+            self._log.write(data)
