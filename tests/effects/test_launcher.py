@@ -1,6 +1,9 @@
 """The launcher owns the seed, becomes the command, and dies with its parent."""
 
 import importlib.util
+import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -80,3 +83,28 @@ def test_a_run_ends_when_its_supervisor_is_killed(script: Path) -> None:
         process.kill()
         # The pipe closes when its last writer, the run, has ended.
         assert process.stdout.read() == ""
+
+
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_a_run_whose_supervisor_died_before_it_began_does_not_begin(
+    script: Path, is_alive: bool
+) -> None:
+    script.write_text("print('begun')")
+    mine, theirs = socket.socketpair()
+    settings = script.with_name("run.json")
+    settings.write_text(json.dumps({"handover_fd": theirs.fileno()}))
+    if not is_alive:
+        mine.close()
+    done = subprocess.run(
+        [sys.executable, "-I", "-B", str(LAUNCHER), "python", str(script)],
+        env={"ARAH_TRIAL_SEED": "1", "AUTORESEARCH_RUN": str(settings), "PATH": os.defpath},
+        pass_fds=[theirs.fileno()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    mine.close()
+    theirs.close()
+
+    assert ("begun" in done.stdout) == is_alive
+    assert ("supervisor is gone" in done.stderr) != is_alive

@@ -26,13 +26,14 @@ def settle(rooms: Rooms) -> None:
     """
     rooms.vault.sweep()
     here = rooms.repository.head().branch
+    if here and rooms.ledger.research(here):
+        _sweep(rooms, recipe_of(rooms, here))
     for trial in rooms.ledger.unfinished():
         if trial.undecided and not _has_process(trial):
             _interrupt(rooms, trial)
         elif trial.phase is Phase.DECIDED and not trial.awaits_application:
             rooms.ledger.append(Done(trial=trial.id))
         elif trial.phase is Phase.APPLYING and trial.research == here:
-            _sweep(rooms, recipe_of(rooms, trial.research))
             applying.finish(rooms, trial)
 
 

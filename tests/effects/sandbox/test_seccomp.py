@@ -76,7 +76,7 @@ def test_a_rule_fails_a_call_when_all_its_tests_hold(
 
 @pytest.mark.parametrize("machine", syscalls.MACHINES)
 def test_the_same_things_are_denied_on_every_machine(machine: str) -> None:
-    denied = rules.rules(77, network=False, subprocesses=False, memory_files=False)
+    denied = rules.rules(77, network=False, subprocesses=False, accelerator=False)
     code = seccomp.program(denied, machine)
     audit = syscalls.MACHINES[machine][1]
 
@@ -102,6 +102,26 @@ def test_the_same_things_are_denied_on_every_machine(machine: str) -> None:
     assert decide(code, 0, (), audit ^ 1) == KILLED
 
 
+@pytest.mark.parametrize("machine", syscalls.MACHINES)
+@pytest.mark.parametrize("network", [False, True])
+def test_an_accelerator_opens_one_kind_of_local_socket(machine: str, *, network: bool) -> None:
+    denied = rules.rules(77, network=network, subprocesses=False, accelerator=True)
+    code = seccomp.program(denied, machine)
+
+    def allows(call: str, *arguments: int) -> bool:
+        number = syscalls.number(call, machine)
+        assert number is not None
+        return decide(code, number, arguments, syscalls.MACHINES[machine][1]) == ALLOWED
+
+    unix, internet, stream, seqpacket, close_on_exec = 1, 2, 1, 5, 0o2000000
+    assert allows("socket", unix, seqpacket | close_on_exec)
+    assert not allows("socket", unix, stream)
+    assert allows("socket", internet, stream) == network
+    assert allows("connect", 3) == network
+    assert allows("accept4", 3) == network
+    assert allows("memfd_create")
+
+
 def test_the_filter_fits_the_kernels_limit() -> None:
-    denied = rules.rules(77, network=False, subprocesses=False, memory_files=False)
+    denied = rules.rules(77, network=False, subprocesses=False, accelerator=False)
     assert len(seccomp.program(denied, "x86_64")) // 8 < 4096

@@ -1,5 +1,6 @@
 """What a run needs works in every sandbox, and its end is seen for what it is."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -20,6 +21,11 @@ def skip_before(sandbox: Sandbox, version: int, linux: str) -> None:
     """Leave out what Landlock alone cannot do on an older kernel."""
     if sandbox.name == "landlock+seccomp" and landlock.version() < version:
         pytest.skip(f"not run: Landlock alone does this from Linux {linux} on")
+
+
+def skip_unless_cuda_can_be(sandbox: Sandbox) -> None:
+    if sandbox.name == "seatbelt":
+        pytest.skip("not run: there is no CUDA on macOS")
 
 
 def output(done: subprocess.CompletedProcess[str]) -> str:
@@ -72,6 +78,46 @@ print(totals, loss.sum().item())
 def test_a_run_talks_to_itself_through_a_pair_of_sockets(start: Start) -> None:
     code = "a, b = socket.socketpair(); a.send(b'x'); print(b.recv(1)); os.kill(os.getpid(), 0)"
     assert output(start(code)) == "b'x'"
+
+
+def test_a_run_on_cuda_may_do_what_its_managed_memory_needs(start: Start, sandbox: Sandbox) -> None:
+    skip_unless_cuda_can_be(sandbox)
+    code = """
+import threading
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind(f"\\0cuda-uvmfd-{os.getpid()}"); listener.listen()
+done = threading.Event()
+other = threading.Thread(target=done.wait); other.start()
+with open(f"/proc/self/task/{other.native_id}/comm", "w") as name:
+    name.write("named")
+print(open(f"/proc/self/task/{other.native_id}/comm").read(), os.memfd_create("memory") > 2)
+done.set()
+"""
+    assert output(start(code, devices="cuda")).split() == ["named", "True"]
+
+
+def test_a_run_on_cuda_still_reaches_no_socket(
+    start: Start, sandbox: Sandbox, world: dict[str, str]
+) -> None:
+    skip_unless_cuda_can_be(sandbox)
+    code = """
+def told(attempt):
+    try:
+        attempt()
+    except OSError as error:
+        return error.strerror
+mine = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+print(told(lambda: mine.connect("\\0" + world["abstract"])))
+print(told(lambda: mine.accept()))
+for family, kind in (
+    (socket.AF_UNIX, socket.SOCK_STREAM),
+    (socket.AF_UNIX, socket.SOCK_DGRAM),
+    (socket.AF_INET, socket.SOCK_STREAM),
+    (socket.AF_INET, socket.SOCK_SEQPACKET),
+):
+    print(told(lambda: socket.socket(family, kind)))
+"""
+    assert output(start(code, devices="cuda")).splitlines() == [os.strerror(errno.EPERM)] * 6
 
 
 def test_a_run_allowed_to_starts_other_processes(start: Start) -> None:

@@ -30,6 +30,10 @@ Files cannot be moved between folders of the scratch by Landlock before Linux 5.
 owner or time of a file can be changed at all, in the scratch neither: `shutil.copy` fails where
 `shutil.copyfile` works. Without /dev/shm there are no locks or memory shared by processes.
 
+CUDA gets three things more: files in memory; names for its threads, by writing below its own
+/proc/self/task; and a local socket of one type to listen on, which its managed memory insists
+on. Nothing can be accepted from it, and no other connected to.
+
 No sandbox caps what all files of a run take together: `scratch.py` counts, the supervisor ends
 the run; a file that is deleted, closed and still mapped escapes the count. Tasks are capped by
 the kernel, but not for root. The memory limit counts private memory; shared memory is held to it

@@ -1,0 +1,60 @@
+"""Candidates of an agent that cheats: the real train.py with a few lines put in or replaced."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from textwrap import dedent
+
+from tests.driving import TOP
+
+TRAIN = (TOP / "train.py").read_text()
+
+_IMPORTS = (
+    "from prepare import MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, evaluate_bpb, make_dataloader\n"
+)
+_ATTEMPT = '''\
+import os, signal, sqlite3, socket, subprocess, sysconfig
+from pathlib import Path
+import prepare
+
+
+def attempt(name, act):
+    """Do something that is not allowed, and print what came of it."""
+    try:
+        got = act()
+    except (OSError, MemoryError, sqlite3.Error) as error:
+        got = f"denied ({type(error).__name__}: {error})"
+    print(f"\\nattempt {name}: {got if isinstance(got, str) else 'done'}", flush=True)
+
+
+'''
+_SHORT = "TIME_BUDGET = 0.2  # an honest way to be quick: the attack is the point\n"
+
+Replacements = Iterable[tuple[str, str]]
+
+
+def cheating(replace: Replacements) -> str:
+    """Return train.py with passages replaced, each of which it must have exactly once."""
+    source = TRAIN
+    for old, new in replace:
+        assert source.count(old) == 1, f"train.py has {source.count(old)} times {old!r}"
+        source = source.replace(old, new)
+    return source
+
+
+def attacking(attack: str, places: dict[str, Path], replace: Replacements = ()) -> str:
+    """Return a train.py that attacks after its imports, then trains a step or two and reports.
+
+    Args:
+        attack: Code that calls attempt(name, act).
+        places: Paths by the name that the attack has for them.
+        replace: Passages to replace besides.
+    """
+    known = "".join(f"{name} = Path({str(path)!r})\n" for name, path in places.items())
+    prelude = _SHORT + _ATTEMPT + known + dedent(attack) + "\n"
+    return cheating([(_IMPORTS, _IMPORTS + prelude), *replace])
+
+
+def answers(log: str) -> dict[str, str]:
+    """Return what came of each attempt, by its name."""
+    lines = (line.removeprefix("attempt ") for line in log.splitlines() if "attempt " in line)
+    return {name: got for name, _, got in (line.partition(": ") for line in lines)}
