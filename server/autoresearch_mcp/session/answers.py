@@ -127,6 +127,7 @@ class TrialLine(Answer):
     trial_id: int
     status: str
     value: float | None
+    trust: str | None = Field(description="How far the server saw to the value itself.")
     gain: float | None
     hypothesis: str
     reason: str

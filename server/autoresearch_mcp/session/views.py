@@ -135,6 +135,7 @@ def trial_line(trial: TrialRecord) -> TrialLine:
         trial_id=trial.id,
         status=_status(trial) if verdict is None or outcome is None else resultslog.status(trial),
         value=outcome.value if outcome else None,
+        trust=outcome.trust.level if outcome and outcome.value is not None else None,
         gain=_gain(verdict) if verdict else None,
         hypothesis=_short("baseline" if trial.baseline else trial.hypothesis),
         reason=_short(verdict.reason if verdict else ""),
