@@ -217,3 +217,21 @@ async def test_a_protocol_that_names_what_is_not_there_is_a_fault(
 
     assert named in fault
     assert recipe.git("for-each-ref", "refs/autoresearch") == ""
+
+
+async def test_the_longest_answer_stays_under_8_kilobytes(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    recipe.write("train.py", "for n in range(200): print('x' * 300)\n" + recipe.read("train.py"))
+    recipe.commit_all("A recipe with long lines")
+    async with connect() as agent:
+        await agent.trial("baseline")
+        for number in range(5):
+            await agent.edit("NOISE = 0", f"NOISE = {'9' * 400} / 0 + {number}")
+            trial = await agent.trial("ä" * 500)
+            await agent("commit_or_revert", trial_id=trial["trial_id"])
+        answer = await agent("get_metrics", last=20, log_lines=100)
+
+    # Agent.__call__ holds every answer to the limit; this one has all of it.
+    assert len(answer["trials"]) == 5
+    assert answer["log"]

@@ -1,9 +1,11 @@
 """What can be asked about trials, and done with them once they have started."""
 
 import time
+from collections.abc import Sequence
 
 from autoresearch_mcp.core.errors import Refusal
 from autoresearch_mcp.core.events import CancelRequested
+from autoresearch_mcp.core.measurement import Direction
 from autoresearch_mcp.core.trial import Phase, TrialRecord
 from autoresearch_mcp.effects import processes
 from autoresearch_mcp.session import applying, views
@@ -16,6 +18,9 @@ from autoresearch_mcp.session.state import look
 from autoresearch_mcp.session.views import LogRequest
 
 _MOST_LISTED = 20
+_MOST_BESIDE_A_LOG = 5
+"""An answer stays under 8 KB, which is what every client passes on whole."""
+
 _CANCEL_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 
@@ -103,15 +108,8 @@ def metrics(
     """
     state = look(rooms)
     metric = state.recipe.protocol.measurement.primary_metric
-    listed = list(state.trials[-min(last, _MOST_LISTED) :])
-    if best:
-        sign = 1 if metric.direction == "minimize" else -1
-        valued = [
-            (t.outcome.value, t) for t in state.trials if t.outcome and t.outcome.value is not None
-        ]
-        listed = [
-            t for _, t in sorted(valued, key=lambda v: sign * v[0])[: min(last, _MOST_LISTED)]
-        ]
+    count = min(last, _MOST_BESIDE_A_LOG if log.wanted else _MOST_LISTED)
+    listed = _best(state.trials, metric.direction)[:count] if best else state.trials[-count:]
     shown = show(rooms, trial_id) if trial_id is not None else None
     asked = find(rooms, trial_id) if trial_id is not None else None
     newest = asked or (state.trials[-1] if state.trials else None)
@@ -126,6 +124,13 @@ def metrics(
         if newest
         else "Call run_trial(hypothesis='baseline') to measure the unmodified recipe.",
     )
+
+
+def _best(trials: Sequence[TrialRecord], direction: Direction) -> list[TrialRecord]:
+    """Return the trials that have a value, best first."""
+    sign = 1 if direction == "minimize" else -1
+    valued = [(t.outcome.value, t) for t in trials if t.outcome and t.outcome.value is not None]
+    return [trial for _, trial in sorted(valued, key=lambda pair: sign * pair[0])]
 
 
 def _applied(trial: TrialRecord, notes: tuple[str, ...]) -> AppliedView:

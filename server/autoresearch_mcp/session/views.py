@@ -30,7 +30,7 @@ _SHORT = 7
 _PROGRESS_BYTES = 4096
 _FAILED_LOG_BYTES = 2048
 _LOG_BYTES = 4096
-_LINE_CHARACTERS = 120
+_LINE_CHARACTERS = 90
 _STARTUP_SECONDS = 10.0
 """What a run takes beside its training budget, until one has been measured."""
 
