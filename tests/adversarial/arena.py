@@ -98,9 +98,13 @@ class Arena:
         return Strike(trial=trial, log=self.repo.run_log(number), changed=frozenset(changed))
 
     def _runs_left(self) -> list[list[str]]:
-        """Return the commands of processes that a run has left behind."""
+        """Return the commands of processes that a run has left behind.
+
+        The trial's own process and its git may still be writing the results log.
+        """
         found = (words(process) for process in processes_below(self.folder))
-        return [command for command in found if command and "_trial" not in command]
+        ours = {"_trial", "git"}
+        return [command for command in found if command and not ours.intersection(command)]
 
     def look(self) -> tuple["World", str]:
         """Return what `rest` compares with."""

@@ -39,7 +39,7 @@ def test_the_harness_is_named_as_such_with_what_to_edit_instead() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/work/train.py",
+        "/srv/recipe/train.py",
         "./train.py",
         "../train.py",
         "sub/../train.py",
