@@ -31,6 +31,13 @@ SOURCES = {
     "numpy": "import numpy as np; np.random.seed(42); print(np.random.rand())",
     "numpy generator": "import numpy as np; print(np.random.default_rng(42).random())",
     "numpy entropy": "import numpy as np; print(np.random.default_rng().random())",
+    "a generator of random's": "import random; print(random.Random(42).random())",
+    "numpy number": "import numpy as np; np.random.seed(np.int64(42)); print(np.random.rand())",
+    "numpy state": "import numpy as np; print(np.random.RandomState(42).rand())",
+    "numpy bits": "import numpy as np; print(np.random.Generator(np.random.PCG64(42)).random())",
+    "numpy sequence": (
+        "import numpy as np; print(np.random.default_rng(np.random.SeedSequence(42)).random())"
+    ),
     "mlx": "import mlx.core as mx; mx.random.seed(42); print(mx.random.uniform().item())",
     "unseeded mlx": "import mlx.core as mx; print(mx.random.uniform().item())",
     "mlx key": "import mlx.core as mx; print(mx.random.uniform(key=mx.random.key(42)).item())",

@@ -30,7 +30,16 @@ _LIBRARIES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Module -> the functions that take a seed as their first argument."""
 
-_PLAIN = frozenset({int, float, str, bytes, bytearray, list, tuple, type(None)})
+_GENERATORS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("random", ("Random",)),
+    (
+        "numpy.random",
+        ("RandomState", "SeedSequence", "PCG64", "PCG64DXSM", "MT19937", "SFC64"),
+    ),
+)
+"""Module -> the classes that take a seed as their first argument."""
+
+_PLAIN = (int, float, str, bytes, bytearray, list, tuple, type(None))
 """Types of seeds."""
 
 
@@ -73,18 +82,19 @@ def report(channel: int) -> None:
 
 
 def own_the_seed(trial_seed: int) -> None:
-    """Seed random, numpy and mlx, and mix the trial's seed into every later seed call.
+    """Seed random, numpy and mlx, and mix the trial's seed into whatever seed is asked for.
 
     A recipe that says seed(42) gets other numbers in every run of a trial, and the same
     ones when that run is repeated: the noise can be measured and no seed can be hunted.
     """
-    for name, functions in _LIBRARIES:
-        if find_spec(name.partition(".")[0]) is None:
-            continue
-        module = import_module(name)
-        for function in functions:
-            if original := getattr(module, function, None):
-                setattr(module, function, _mixing(original, trial_seed))
+    for names, wrap in ((_GENERATORS, _reseeded), (_LIBRARIES, _mixing)):
+        for name, members in names:
+            if find_spec(name.partition(".")[0]) is None:
+                continue
+            module = import_module(name)
+            for member in members:
+                if original := getattr(module, member, None):
+                    setattr(module, member, wrap(original, trial_seed))
     random.seed(0)
     for name in ("numpy.random", "mlx.core.random"):
         if name in sys.modules:
@@ -104,14 +114,28 @@ def mix(trial_seed: int, asked: object) -> int:
 
 def _mixing(original: Callable[..., Any], trial_seed: int) -> Callable[..., Any]:
     def seeded(*args: Any, **named: Any) -> Any:
-        name = next((name for name in ("seed", "a") if name in named), None)
+        name = next((name for name in ("seed", "a", "x", "entropy") if name in named), None)
         # No seed asked for means fresh entropy: a run must not have any.
-        asked: object = named.pop(name) if name else args[0] if args else None
+        asked: Any = named.pop(name) if name else args[0] if args else None
+        if hasattr(asked, "tolist"):  # numpy's numbers and arrays
+            asked = asked.tolist()
         # Anything but plain data is a generator, which has been seeded already.
-        seed = mix(trial_seed, asked) if type(asked) in _PLAIN else asked
+        plain = any(isinstance(asked, kind) for kind in _PLAIN)
+        seed = mix(trial_seed, asked) if plain else asked
         return original(seed, *args[1:], **named)
 
     return seeded
+
+
+def _reseeded(original: type, trial_seed: int) -> type:
+    """Return the class with the trial's seed mixed in, still one that code can derive from."""
+    seeded = _mixing(lambda *args, **named: (args, named), trial_seed)
+
+    def start(self: Any, *args: Any, **named: Any) -> None:
+        args, named = seeded(*args, **named)
+        original.__init__(self, *args, **named)
+
+    return type(original.__name__, (original,), {"__init__": start})
 
 
 if __name__ == "__main__":
