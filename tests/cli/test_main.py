@@ -15,6 +15,13 @@ def test_an_unknown_command_is_wrong_usage_and_names_the_known_ones(cli: Cli) ->
     assert all(command in done.stderr for command in COMMANDS)
 
 
+def test_an_unknown_option_is_answered_with_the_usage_of_its_command(cli: Cli) -> None:
+    done = cli("serve", "--bogus")
+    assert done.returncode == 2
+    assert "usage: autoresearch-mcp serve" in done.stderr
+    assert "--bogus" in done.stderr
+
+
 def test_the_help_lists_every_command_a_person_needs(cli: Cli) -> None:
     done = cli("--help")
     assert done.returncode == 0

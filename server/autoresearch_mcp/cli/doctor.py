@@ -56,12 +56,12 @@ def _show(found: Checkup, clients: list[Hint]) -> None:
         paper.word(check.state, f"{check.name}: {check.found}")
         if check.fix:
             paper.word("", f"-> {check.fix}")
+    paper.say()
+    count = len(found.failed)
+    verdict = "nothing failed" if not count else f"{count} failed: {', '.join(found.failed)}"
+    paper.word("failed" if count else "ok", verdict)
     paper.heading("Connect an agent")
     for hint in clients:
         where = "in a shell" if hint.where == "shell" else f"in {hint.where}"
         paper.say(f"{hint.client}, {where}:", "bold")
         paper.say(f"  {hint.text}")
-    paper.say()
-    count = len(found.failed)
-    verdict = "nothing failed" if not count else f"{count} failed: {', '.join(found.failed)}"
-    paper.word("failed" if count else "ok", verdict)

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from autoresearch_mcp.cli import demo, doctor, prepare, serve, status, tools, trial
+from autoresearch_mcp.cli.options import Commands
 from autoresearch_mcp.core.errors import Fault, Refusal
 
 _FAULT = 3
@@ -17,7 +18,7 @@ _INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    options = _parser().parse_args(arguments)
+    options = _parse(arguments)
     try:
         return options.command(options)
     except (Fault, Refusal, OSError) as error:
@@ -27,7 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser, commands = _parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:  # the command's own usage says what there is, not the whole program's
+        commands.choices[options.command_name].error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
+
+
+def _parser() -> tuple[argparse.ArgumentParser, Commands]:
     parser = argparse.ArgumentParser(
         prog="autoresearch-mcp",
         description="Let a coding agent drive machine-learning research while the server judges.",
@@ -39,10 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", action="version", version=f"%(prog)s {version('autoresearch-mcp')}"
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        title="commands", dest="command_name", metavar="COMMAND", required=True
+    )
     for module in (demo, prepare, serve, status, doctor, tools, trial):
         module.register(commands, _common())
-    return parser
+    return parser, commands
 
 
 def _common() -> argparse.ArgumentParser:
