@@ -132,8 +132,8 @@ def test_any_key_can_be_pointed_at(key: str, value: float) -> None:
     ("fields", "field", "said"),
     [
         ({"kind": "custom"}, "kind", "no plug-in"),
-        ({"kind": "junit"}, "kind", "not supported yet"),
-        ({"kind": "pytest_summary"}, "kind", "not supported yet"),
+        ({"kind": "junit"}, "kind", "the metric's name must say which"),
+        ({"kind": "pytest_summary"}, "kind", "the metric's name must say which"),
         ({"kind": "regex"}, "pattern", "missing"),
         ({"kind": "regex", "pattern": "("}, "pattern", "does not compile"),
         ({"kind": "regex", "pattern": "(a{99999999999})"}, "pattern", "does not compile"),

@@ -172,6 +172,43 @@ BAD_FIELDS: list[tuple[str, object, str]] = [
         "seedDerivation.envVar: found 'A=B'; allowed: letters",
     ),
     (
+        "execution.determinism.seedDerivation",
+        {"mode": "fiat_shamir", "envVar": "LD_PRELOAD"},
+        "seedDerivation.envVar: found 'LD_PRELOAD', which means something else",
+    ),
+    (
+        "execution.determinism.seedDerivation",
+        {"mode": "fixed"},
+        "execution.determinism.seedDerivation.fixedSeed: missing; mode 'fixed' needs it",
+    ),
+    (
+        "execution.determinism.seedDerivation",
+        {"mode": "fixed", "fixedSeed": 1 << 32, "seedBits": 32},
+        "seedDerivation.fixedSeed: found 4294967296; must be below 2^32",
+    ),
+    (
+        "execution.determinism",
+        {"seedPolicy": "required", "seedDerivation": {"mode": "none"}},
+        "seedDerivation.mode: found 'none', but seedPolicy is 'required'",
+    ),
+    ("execution.hardTimeoutSeconds", 299, "found 299; must not be below the training budget of"),
+    ("execution.stopCondition", {"type": "wall_clock"}, "trainingSecondsBudget: missing; type"),
+    (
+        "execution.stopCondition",
+        {"type": "wall_clock", "trainingSecondsBudget": 0},
+        "trainingSecondsBudget: found 0; type 'wall_clock' needs seconds above 0",
+    ),
+    ("execution.stopCondition.type", "max_steps", "stopCondition.maxSteps: missing; type 'max_"),
+    ("execution.stopCondition.type", "epochs", "stopCondition.epochs: missing; type 'epochs' n"),
+    ("provenance.gitWorkflow.branchPattern", "a b/", "branchPattern: 'a b/' has ' ', which git"),
+    ("provenance.resultsLog.columns", ["a", "a"], "resultsLog.columns[1]: 'a' is named twice"),
+    ("provenance.resultsLog.columns", ["a\tb"], "columns[0]: 'a\\tb' must be a name in printab"),
+    (
+        "measurement.secondaryMetrics",
+        [{"name": "val_bpb", "direction": "maximize"}],
+        "measurement.secondaryMetrics[0].name: 'val_bpb' is taken already",
+    ),
+    (
         "measurement.secondaryMetrics",
         [{"name": "x", "direction": "minimize", "extract": {"kind": "custom"}}],
         "measurement.secondaryMetrics[0].extract.kind: found 'custom'",
@@ -279,12 +316,21 @@ OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
     "environment.sandbox.pids": POSITIVE,
     "mutableSurface.allowedKinds": st.just(["config_edit", "code_edit"]),
     "mutableSurface.allowedGlobs": st.just(["train.py", "src/**/*.py"]),
-    "execution.stopCondition.type": st.sampled_from(["max_steps", "epochs", "fixed_suite"]),
-    "execution.stopCondition.trainingSecondsBudget": st.floats(0, 1e9),
-    "execution.stopCondition.epochs": POSITIVE,
+    "execution.stopCondition": st.one_of(
+        st.fixed_dictionaries(
+            {"type": st.just("wall_clock"), "trainingSecondsBudget": st.floats(1e-3, 900)},
+            optional={"excludeCompilationFromBudget": st.booleans()},
+        ),
+        st.fixed_dictionaries({"type": st.just("max_steps"), "maxSteps": POSITIVE}),
+        st.fixed_dictionaries({"type": st.just("epochs"), "epochs": POSITIVE}),
+        st.fixed_dictionaries(
+            {"type": st.sampled_from(["until_metric", "fixed_suite"])},
+            optional={"trainingSecondsBudget": st.floats(0, 900), "notes": st.text(max_size=9)},
+        ),
+    ),
     "execution.determinism.seedPolicy": st.sampled_from(["optional", "required"]),
     "execution.determinism.seedDerivation": st.fixed_dictionaries(
-        {"mode": st.sampled_from(["none", "fixed", "fiat_shamir"])},
+        {"mode": st.just("fiat_shamir")},
         optional={"fixedSeed": POSITIVE, "seedBits": st.sampled_from([32, 64])},
     ),
     "measurement.sampling": st.fixed_dictionaries(
@@ -293,7 +339,7 @@ OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
     "measurement.minScoreImprovementBips": st.integers(0, 10_000),
     "measurement.primaryMetric.direction": st.just("maximize"),
     "provenance.resultsLog.format": st.sampled_from(["tsv", "csv", "jsonl"]),
-    "provenance.gitWorkflow.branchPattern": st.text(st.characters(codec="utf-8"), max_size=9),
+    "provenance.gitWorkflow.branchPattern": st.sampled_from(["a", "a/", "x-", "a/<tag>", "*/b"]),
     "safety.oomPolicy": st.sampled_from(["reduce_batch", "fail", "unknown"]),
     "agentRules.autonomy.noAskHumanToContinue": st.booleans(),
     "archetypeExtensions.rl_loop": st.dictionaries(st.text(max_size=4), st.none(), max_size=0),

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from autoresearch_mcp.core.measurement import MetricExtract
+from autoresearch_mcp.core.testreports import Report, figure_of, junit_reports, pytest_summaries
 
 _LINE = re.compile(rb"[^\n]+")
 _NUMBER = re.compile(rb"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -23,6 +24,9 @@ _CUT_BEFORE = re.compile(rb"[0-9.+\-]\Z")
 _CUT_AFTER = re.compile(rb"[0-9\x80-\xff]|[._][0-9]|[eE][+-]?[0-9]")
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 _MAX_JSON_BYTES = 1 << 20
+_TEST_REPORTS = frozenset({"junit", "pytest_summary"})
+_NO_PLUG_IN = "found 'custom', but no plug-in of that kind exists; print the number and use regex"
+_FIGURES = "passed, failed, errors, skipped, total, pass_rate or seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +37,30 @@ class Reading:
     problem: str | None = None
 
 
-def extract(rule: MetricExtract, log: bytes) -> Reading:
+def reads_test_report(rule: MetricExtract) -> bool:
+    """Tell whether the metric is a test suite's, whose exit status 1 says that tests failed."""
+    return rule.kind in _TEST_REPORTS
+
+
+def extract(rule: MetricExtract, log: bytes, name: str = "") -> Reading:
     r"""Read one metric from a run's log.
 
     Kind `regex`: the first group of the pattern, matched from the beginning of single lines.
     Kind `json_pointer`: the log as one JSON document, or else the one line that is a JSON document
     in which the pointer leads somewhere.
+    Kinds `pytest_summary` and `junit`: the one summary line or XML document of a test suite.
 
     Args:
         rule: The metric's extract, one that `extract_problem` has no objection to.
         log: The raw bytes of stdout and stderr.
+        name: The metric's name; of a test suite's report it says which number is meant.
 
     Example:
         >>> rule = MetricExtract(kind="regex", pattern=r"^loss:\s+([0-9.]+)")
         >>> extract(rule, b"step 1\rloss: 9.0\nloss: 2.5\n")
         Reading(value=2.5, problem=None)
     """
-    if rule.kind == "json_pointer":
-        found = _pointed(rule.json_pointer or "", log)
-    else:
-        found = _matched(_compile(rule.pattern or ""), log)
+    found = _found(rule, log, name)
     first = next(found, None)
     if first is None:
         return Reading(None, f"no line of the log is a metric ({_what(rule)})")
@@ -62,24 +70,45 @@ def extract(rule: MetricExtract, log: bytes) -> Reading:
     return first[1]
 
 
-def extract_problem(rule: MetricExtract) -> tuple[str, str] | None:
+def extract_problem(rule: MetricExtract, name: str = "") -> tuple[str, str] | None:
     """Say why a metric cannot be read by this rule: the field at fault and the reason.
 
     The example of the document is a golden test: its own rule must read a number from it.
     """
-    problem = _rule_problem(rule)
+    problem = _rule_problem(rule, name)
     if problem or rule.example_stdout is None:
         return problem
-    reading = extract(rule, rule.example_stdout.encode())
+    reading = extract(rule, rule.example_stdout.encode(), name)
     return ("exampleStdout", f"not parsed: {reading.problem}") if reading.problem else None
 
 
-def _rule_problem(rule: MetricExtract) -> tuple[str, str] | None:
+def _found(rule: MetricExtract, log: bytes, name: str) -> Iterator[tuple[int, Reading]]:
+    match rule.kind:
+        case "json_pointer":
+            return _pointed(rule.json_pointer or "", log)
+        case "junit":
+            return ((line, _reported(report, name)) for line, report in junit_reports(log))
+        case "pytest_summary":
+            return ((line, _reported(report, name)) for line, report in pytest_summaries(log))
+        case _:
+            return _matched(_compile(rule.pattern or ""), log)
+
+
+def _reported(report: Report | None, name: str) -> Reading:
+    figure = figure_of(name)
+    if report is None or figure is None:
+        return Reading(None, "the report of the tests is damaged or too large")
+    value = report.figure(figure)
+    return Reading(None, "the report has no tests") if value is None else _finite(value)
+
+
+def _rule_problem(rule: MetricExtract, name: str) -> tuple[str, str] | None:
     match rule.kind:
         case "custom":
-            return ("kind", "found 'custom', but no plug-in is named; use regex or json_pointer")
+            return ("kind", _NO_PLUG_IN)
         case "junit" | "pytest_summary":
-            return ("kind", f"'{rule.kind}' is not supported yet; use regex or json_pointer")
+            if figure_of(name) is None:
+                return ("kind", f"'{rule.kind}': the metric's name must say which: {_FIGURES}")
         case "json_pointer":
             if rule.json_pointer is None or not _POINTER.fullmatch(rule.json_pointer):
                 return ("jsonPointer", "must be a JSON pointer (RFC 6901), as in '/val/loss'")
@@ -176,4 +205,4 @@ def _step(value: object, part: str) -> object:
 def _what(rule: MetricExtract) -> str:
     if rule.kind == "json_pointer":
         return f"JSON with something at '{rule.json_pointer}'"
-    return f"pattern {rule.pattern}"
+    return f"pattern {rule.pattern}" if rule.kind == "regex" else rule.kind

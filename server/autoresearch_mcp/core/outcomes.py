@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from autoresearch_mcp.core.budget import Budget, overrun
 from autoresearch_mcp.core.crash import CRASH_HINTS, ErrorClass, classify_crash
 from autoresearch_mcp.core.measurement import Measurement
-from autoresearch_mcp.core.metrics import extract
+from autoresearch_mcp.core.metrics import extract, reads_test_report
 from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Timing, Trust
 
 SETUP = "setup"
@@ -62,12 +62,12 @@ def outcome_of(
     ended = (
         _spoilt(facts)
         or _stopped(facts, budget)
-        or _crashed(facts, log)
+        or _crashed(facts, log, measurement)
         or _over_budget(facts, budget, baselines)
         or _measured(measurement, log)
     )
     secondary = {
-        metric.name: extract(metric.extract, log).value if metric.extract else None
+        metric.name: extract(metric.extract, log, metric.name).value if metric.extract else None
         for metric in measurement.secondary_metrics
     }
     timing = facts.timing.model_copy(update={"claimed": claimed_seconds(log)})
@@ -127,8 +127,9 @@ def _stopped(facts: RunFacts, budget: Budget) -> Outcome | None:
     )
 
 
-def _crashed(facts: RunFacts, log: bytes) -> Outcome | None:
-    if facts.exit_code == 0:
+def _crashed(facts: RunFacts, log: bytes, measurement: Measurement) -> Outcome | None:
+    failed_tests = facts.exit_code == 1 and reads_test_report(measurement.primary_metric.extract)
+    if facts.exit_code == 0 or (failed_tests and _measured(measurement, log).value is not None):
         return None
     crash = classify_crash(log, facts.exit_code)
     return Outcome(
@@ -153,7 +154,7 @@ def _over_budget(facts: RunFacts, budget: Budget, baselines: Sequence[Timing]) -
 
 def _measured(measurement: Measurement, log: bytes) -> Outcome:
     metric = measurement.primary_metric
-    reading = extract(metric.extract, log)
+    reading = extract(metric.extract, log, metric.name)
     if reading.value is None:
         return Outcome(
             kind=OutcomeKind.NO_METRIC,

@@ -6,13 +6,17 @@ Each rule yields lines `JSON path: what was found; what is allowed`. Nothing is 
 import re
 from collections.abc import Iterator
 
+from autoresearch_mcp.core.branches import pattern_problem
 from autoresearch_mcp.core.command import parse_command
 from autoresearch_mcp.core.errors import Fault
+from autoresearch_mcp.core.measurement import PrimaryMetric, SecondaryMetric
 from autoresearch_mcp.core.metrics import extract_problem
 from autoresearch_mcp.core.paths import glob_problem, is_literal, matches, path_problem
 from autoresearch_mcp.core.protocol_schema import Protocol
 from autoresearch_mcp.core.surface import CONTRACT, Surface, covering
 
+_RESERVED = frozenset({"PATH", "HOME", "TMPDIR", "LANG", "IFS", "ENV", "SHELL", "USER"})
+_RESERVED_STARTS = ("AUTORESEARCH_", "BASH_", "DYLD_", "LD_", "PYTHON")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -26,9 +30,12 @@ def problems(protocol: Protocol) -> Iterator[str]:
     yield from _overlaps(protocol)
     yield from _harness(protocol)
     yield from _records(protocol)
+    yield from _columns(protocol)
     yield from _command(protocol)
+    yield from _stop(protocol)
     yield from _metrics(protocol)
     yield from _seed(protocol)
+    yield from _branch(protocol)
 
 
 def _globs(protocol: Protocol) -> Iterator[str]:
@@ -92,6 +99,16 @@ def _records(protocol: Protocol) -> Iterator[str]:
             )
 
 
+def _columns(protocol: Protocol) -> Iterator[str]:
+    columns = protocol.provenance.results_log.columns
+    for index, column in enumerate(columns):
+        path = f"provenance.resultsLog.columns[{index}]"
+        if not column.isprintable() or not column.strip():
+            yield f"{path}: {column!r} must be a name in printable characters"
+        elif column in columns[:index]:
+            yield f"{path}: {column!r} is named twice"
+
+
 def _overlap(one: str, other: str) -> bool:
     """Tell whether a path that one of the two globs spells out is matched by both.
 
@@ -113,20 +130,61 @@ def _command(protocol: Protocol) -> Iterator[str]:
 
 def _metrics(protocol: Protocol) -> Iterator[str]:
     measurement = protocol.measurement
-    extracts = {"measurement.primaryMetric.extract": measurement.primary_metric.extract}
+    names = [measurement.primary_metric.name]
+    metrics: dict[str, PrimaryMetric | SecondaryMetric] = {
+        "measurement.primaryMetric": measurement.primary_metric
+    }
     for index, metric in enumerate(measurement.secondary_metrics):
-        if metric.extract:
-            extracts[f"measurement.secondaryMetrics[{index}].extract"] = metric.extract
-    for name, extract in extracts.items():
-        if found := extract_problem(extract):
+        metrics[f"measurement.secondaryMetrics[{index}]"] = metric
+        if metric.name in names:
+            yield f"measurement.secondaryMetrics[{index}].name: {metric.name!r} is taken already"
+        names.append(metric.name)
+    for path, metric in metrics.items():
+        if metric.extract and (found := extract_problem(metric.extract, metric.name)):
             field, problem = found
-            yield f"{name}.{field}: {problem}"
+            yield f"{path}.extract.{field}: {problem}"
+
+
+def _stop(protocol: Protocol) -> Iterator[str]:
+    """Hold a stop condition to saying when it stops."""
+    stop, hard = protocol.execution.stop_condition, protocol.execution.hard_timeout_seconds
+    path = "execution.stopCondition"
+    if stop.type == "wall_clock" and not stop.training_seconds_budget:
+        found = "missing" if stop.training_seconds_budget is None else "found 0"
+        yield f"{path}.trainingSecondsBudget: {found}; type 'wall_clock' needs seconds above 0"
+    if stop.type == "max_steps" and stop.max_steps is None:
+        yield f"{path}.maxSteps: missing; type 'max_steps' needs it"
+    if stop.type == "epochs" and stop.epochs is None:
+        yield f"{path}.epochs: missing; type 'epochs' needs it"
+    budget = stop.training_seconds_budget or 0
+    if hard < budget:
+        yield (
+            f"execution.hardTimeoutSeconds: found {hard:g}; must not be below the training "
+            f"budget of {budget:g} s"
+        )
 
 
 def _seed(protocol: Protocol) -> Iterator[str]:
-    seed = protocol.execution.determinism.seed_derivation
-    if seed and not _ENVIRONMENT_NAME.fullmatch(seed.env_var):
+    determinism = protocol.execution.determinism
+    seed, path = determinism.seed_derivation, "execution.determinism.seedDerivation"
+    if seed is None:
+        return
+    if not _ENVIRONMENT_NAME.fullmatch(seed.env_var):
         yield (
-            f"execution.determinism.seedDerivation.envVar: found {seed.env_var!r}; "
+            f"{path}.envVar: found {seed.env_var!r}; "
             "allowed: letters, digits and '_', not beginning with a digit"
         )
+    elif seed.env_var in _RESERVED or seed.env_var.startswith(_RESERVED_STARTS):
+        yield f"{path}.envVar: found {seed.env_var!r}, which means something else to every program"
+    if seed.mode == "fixed" and seed.fixed_seed is None:
+        yield f"{path}.fixedSeed: missing; mode 'fixed' needs it"
+    if seed.fixed_seed is not None and seed.fixed_seed >= 1 << seed.seed_bits:
+        yield f"{path}.fixedSeed: found {seed.fixed_seed}; must be below 2^{seed.seed_bits}"
+    if seed.mode == "none" and determinism.seed_policy == "required":
+        yield f"{path}.mode: found 'none', but seedPolicy is 'required'; name a mode that sets one"
+
+
+def _branch(protocol: Protocol) -> Iterator[str]:
+    pattern = protocol.provenance.git_workflow.branch_pattern
+    if pattern is not None and (problem := pattern_problem(pattern)):
+        yield f"provenance.gitWorkflow.branchPattern: {pattern!r} {problem}"

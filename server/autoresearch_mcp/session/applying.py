@@ -98,7 +98,7 @@ def results_log(rooms: Rooms, recipe: Recipe, research: str, *, upto: int | None
     measurement, log = recipe.protocol.measurement, recipe.protocol.provenance.results_log
     before = rooms.repository.read(recipe.commit, log.path)
     rows = [t for t in trials if upto is None or t.id <= upto]
-    return resultslog.render(before, log.columns, measurement.primary_metric.name, rows)
+    return resultslog.render(before, log, measurement.primary_metric.name, rows)
 
 
 def _commit(rooms: Rooms, trial: TrialRecord) -> str:

@@ -69,8 +69,8 @@ class Recipe:
             if not any(matches(glob, name) for glob in covering([path]) for name in tracked):
                 raise Fault(f"immutableHarness.paths names {path!r}, but no tracked file is that")
         contents = {path: repository.read(commit, path) or b"" for path in surface.harness(tracked)}
-        folder = protocol.execution.cwd.strip("./")
-        if folder and not any(path.startswith(f"{folder}/") for path in tracked):
+        folder = protocol.execution.cwd.rstrip("/")
+        if folder != "." and not any(path.startswith(f"{folder}/") for path in tracked):
             raise Fault(f"execution.cwd is {folder!r}, but no tracked file is in that folder")
         return cls(
             commit=commit,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from autoresearch_mcp.core import edits
+from autoresearch_mcp.core import branches, edits
 from autoresearch_mcp.core.edits import DiffStat
 from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import Event, ResearchStarted, Staged
@@ -87,12 +87,13 @@ def _start_research(state: State, bench: Bench) -> State:
 
 def _free_branch(state: State) -> str:
     """Return today's branch name, with -2, -3 ... where it is taken."""
-    pattern = state.recipe.protocol.provenance.git_workflow.branch_pattern or "autoresearch/"
-    stem = pattern.rstrip("/") + "/" + datetime.now(UTC).strftime("%Y-%m-%d")
-    number, name = 1, stem
+    workflow = state.recipe.protocol.provenance.git_workflow
+    pattern = workflow.branch_pattern or branches.DEFAULT_PATTERN
+    tag = datetime.now(UTC).strftime("%Y-%m-%d")
+    number, name = 1, branches.branch_name(pattern, tag)
     while state.rooms.repository.ref(f"refs/heads/{name}") or state.rooms.ledger.research(name):
         number += 1
-        name = f"{stem}-{number}"
+        name = branches.branch_name(pattern, f"{tag}-{number}")
     return name
 
 
