@@ -12,6 +12,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the long forms: every kill 20 times, floods at full size (minutes)",
     )
+    parser.addoption(
+        "--update-contract",
+        action="store_true",
+        help="write tests/session/contract anew from what the server says of its tools",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ def test_the_table_of_tools_has_each_tool_with_its_arguments(cli: Cli, recipe: R
     names = [line.split("`")[1] for line in lines[2:]]
     assert sorted(names) == [
         *("apply_edit", "cancel_trial", "commit_or_revert", "get_metrics"),
-        *("read_recipe", "run_trial", "wait_trial"),
+        *("read_recipe", "recall_research", "run_trial", "wait_trial"),
     ]
     assert all(line.count("|") == 4 for line in lines)
     (run_trial,) = (line for line in lines if "`run_trial`" in line)
@@ -90,4 +90,4 @@ def test_the_table_of_tools_has_each_tool_with_its_arguments(cli: Cli, recipe: R
 
 
 def test_the_tools_are_one_json_object(cli: Cli, recipe: Recipe) -> None:
-    assert len(cli.json("tools", "--repo", recipe.path)["tools"]) == 7
+    assert len(cli.json("tools", "--repo", recipe.path)["tools"]) == 8

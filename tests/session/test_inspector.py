@@ -41,7 +41,7 @@ def inspect(recipe: RecipeRepo, bare_python: Path) -> Inspect:
 def test_the_inspector_lists_the_tools_without_complaint(inspect: Inspect) -> None:
     listed = inspect("--method", "tools/list", "--strict")
 
-    assert len(listed["tools"]) == 7
+    assert len(listed["tools"]) == 8
 
 
 def test_the_inspector_calls_the_tools(inspect: Inspect, recipe: RecipeRepo) -> None:

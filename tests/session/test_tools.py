@@ -1,29 +1,57 @@
 """The tools as a client sees them."""
 
+import json
+from pathlib import Path
+
+import psutil
 import pytest
 
-from .conftest import Connect, RecipeRepo
+from autoresearch_mcp.effects import processes
+
+from .conftest import Connect, RecipeRepo, until
 from .test_interference import WAIT_FOR_GATE, open_gate
 
 pytestmark = pytest.mark.anyio
+
+CONTRACT = Path(__file__).parent / "contract"
+"""One file a tool: all that a client is told about it. Agents and people build on these."""
 
 TOOLS = {
     "read_recipe": True,
     "apply_edit": False,
     "run_trial": False,
-    "wait_trial": True,
+    "wait_trial": False,
     "cancel_trial": False,
     "get_metrics": True,
     "commit_or_revert": False,
+    "recall_research": True,
 }
-"""Name -> whether it only reads. Renaming one breaks every agent's habits."""
+"""Name -> whether it changes nothing at all. Renaming one breaks every agent's habits."""
 
 
-async def test_there_are_exactly_the_seven_tools_of_the_loop(connect: Connect) -> None:
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_the_tools_are_what_their_contract_says(
+    connect: Connect, request: pytest.FixtureRequest, mode: str
+) -> None:
+    async with connect(mode) as agent:
+        tools = (await agent.client.list_tools()).tools
+    told = {
+        tool.name: tool.model_dump(by_alias=True, exclude_none=True, mode="json") for tool in tools
+    }
+    if request.config.getoption("--update-contract"):
+        for name, what in told.items():
+            text = json.dumps(what, indent=2, ensure_ascii=False) + "\n"
+            (CONTRACT / f"{name}.json").write_text(text)
+
+    # After a wanted change: pytest --update-contract, and read the difference.
+    assert told == {file.stem: json.loads(file.read_text()) for file in CONTRACT.iterdir()}
+
+
+async def test_every_tool_is_told_in_full_and_briefly(connect: Connect) -> None:
     async with connect() as agent:
         tools = (await agent.client.list_tools()).tools
 
-    assert {tool.name for tool in tools} == TOOLS.keys()
+    assert [tool.name for tool in tools] == list(TOOLS)
     for tool in tools:
         hints = tool.annotations
         assert hints is not None
@@ -32,9 +60,37 @@ async def test_there_are_exactly_the_seven_tools_of_the_loop(connect: Connect) -
         assert hints.open_world_hint is False
         assert hints.idempotent_hint is not None
         assert tool.output_schema is not None
+        assert tool.input_schema["additionalProperties"] is False
         assert tool.description is not None
         assert len(tool.description) < 1500
         assert "  " not in tool.description
+        for argument in tool.input_schema.get("properties", {}).values():
+            assert argument["description"]
+
+
+async def test_a_tool_that_claims_to_change_nothing_changes_nothing(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    """Not even where a trial's process died and its end has yet to be recorded."""
+    recipe.write("train.py", WAIT_FOR_GATE)
+    recipe.commit_all("A recipe that waits")
+    async with connect() as agent:
+        await agent("run_trial", hypothesis="baseline", wait_s=0)
+        await until(lambda: bool(recipe.ledger.get(1).runs))
+        process = recipe.ledger.get(1).process
+        assert process is not None
+        psutil.Process(process.pid).kill()
+        await until(lambda: not processes.is_alive(process))
+        before = list(recipe.ledger.events())
+        for tool in ("read_recipe", "get_metrics", "recall_research"):
+            await agent(tool)
+        seen = await agent("get_metrics", trial_id=1)
+        untouched = list(recipe.ledger.events()) == before
+        ended = await agent("wait_trial", trial_id=1)
+
+    assert untouched
+    assert "wait_trial" in seen["next_step"]
+    assert ended["outcome"]["kind"] == "interrupted"
 
 
 async def test_a_misspelt_argument_is_refused(connect: Connect) -> None:

@@ -8,7 +8,7 @@ from autoresearch_mcp.core.edits import Replacement, WholeFile
 from autoresearch_mcp.core.errors import Refusal
 from autoresearch_mcp.core.events import Edited
 from autoresearch_mcp.core.source import decode_source, encode_source
-from autoresearch_mcp.session import views
+from autoresearch_mcp.session import memory, views
 from autoresearch_mcp.session.answers import EditAnswer, RecipeView
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.recipe import PROTOCOL_FILE
@@ -218,17 +218,11 @@ def _page(source: str, first_line: int) -> tuple[str, int | None, int]:
         room -= len(text.encode()) + 1
         if room < 0 and shown:
             return "\n".join(shown), number, len(lines)
-        shown.append(text if room >= 0 else text[:_PAGE_BYTES])
+        shown.append(text if room >= 0 else text.encode()[:_PAGE_BYTES].decode(errors="ignore"))
     return "\n".join(shown), None, len(lines)
 
 
 def _after_reading(state: State, path: str, next_line: int | None) -> str:
     if next_line is not None:
         return f"Call read_recipe(path={path!r}, first_line={next_line}) for the next page."
-    if trial := state.under_way or state.awaiting_application:
-        return views.next_step(trial)
-    if state.incumbent is None:
-        return "Call run_trial(hypothesis='baseline') to measure the unmodified recipe."
-    if state.candidate():
-        return "Call run_trial(hypothesis=...) to measure the candidate, or apply_edit again."
-    return "Think of one change, make it with apply_edit, then call run_trial."
+    return memory.next_step(state)

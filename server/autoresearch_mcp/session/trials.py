@@ -36,6 +36,11 @@ def show(rooms: Rooms, trial_id: int) -> TrialView:
         with rooms.locked():
             settle(rooms)
         trial = find(rooms, trial_id)
+    return peek(rooms, trial)
+
+
+def peek(rooms: Rooms, trial: TrialRecord) -> TrialView:
+    """Show a trial as the ledger has it, changing nothing."""
     recipe = recipe_of(rooms, trial.research)
     trials = rooms.ledger.trials(trial.research)
     return views.trial_view(rooms, trial, trials, Bench(rooms, recipe).budget)
@@ -97,7 +102,7 @@ def commit_or_revert(rooms: Rooms, trial_id: int) -> AppliedView:
 def metrics(
     rooms: Rooms, *, trial_id: int | None, last: int, best: bool, log: LogRequest
 ) -> MetricsView:
-    """Show results: one trial whole, the best ones, or the last ones.
+    """Show results: one trial whole, the best ones, or the last ones. Changes nothing.
 
     Args:
         rooms: The recipe's rooms.
@@ -110,7 +115,6 @@ def metrics(
     metric = state.recipe.protocol.measurement.primary_metric
     count = min(last, _MOST_BESIDE_A_LOG if log.wanted else _MOST_LISTED)
     listed = _best(state.trials, metric.direction)[:count] if best else state.trials[-count:]
-    shown = show(rooms, trial_id) if trial_id is not None else None
     asked = find(rooms, trial_id) if trial_id is not None else None
     newest = asked or (state.trials[-1] if state.trials else None)
     return MetricsView(
@@ -118,7 +122,7 @@ def metrics(
         trials=[] if asked else [views.trial_line(t) for t in listed],
         total=len(state.trials),
         incumbent=views.incumbent_view(state.incumbent),
-        trial=shown,
+        trial=peek(rooms, asked) if asked else None,
         log=views.log_text(rooms, newest, log) if newest and log.wanted else None,
         next_step=views.next_step(newest)
         if newest

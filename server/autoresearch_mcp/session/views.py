@@ -113,7 +113,7 @@ def trial_view(
     return TrialView(
         trial_id=trial.id,
         status=_status(trial),
-        hypothesis=_short(trial.hypothesis),
+        hypothesis=short(trial.hypothesis),
         baseline=trial.baseline,
         candidate=trial.candidate[:_SHORT],
         elapsed_s=round(_elapsed(trial), 1),
@@ -137,8 +137,8 @@ def trial_line(trial: TrialRecord) -> TrialLine:
         value=outcome.value if outcome else None,
         trust=outcome.trust.level if outcome and outcome.value is not None else None,
         gain=_gain(verdict) if verdict else None,
-        hypothesis=_short("baseline" if trial.baseline else trial.hypothesis),
-        reason=_short(verdict.reason if verdict else ""),
+        hypothesis=short("baseline" if trial.baseline else trial.hypothesis),
+        reason=short(verdict.reason if verdict else ""),
     )
 
 
@@ -239,6 +239,7 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 2)
 
 
-def _short(text: str) -> str:
+def short(text: str, most: int = _LINE_CHARACTERS) -> str:
+    """Return a text as one harmless line, cut to a number of characters."""
     line = logtext.escape(" ".join(text.split()))
-    return line if len(line) <= _LINE_CHARACTERS else line[: _LINE_CHARACTERS - 1] + "…"
+    return line if len(line) <= most else line[: most - 1] + "…"

@@ -1,0 +1,58 @@
+"""Put the server together: one recipe, every tool of it."""
+
+from importlib.metadata import version
+from inspect import cleandoc
+
+from mcp.server.mcpserver import MCPServer
+
+from autoresearch_mcp.session.instructions import instructions
+from autoresearch_mcp.session.rooms import Rooms
+from autoresearch_mcp.tools import acting, looking
+from autoresearch_mcp.tools.desk import Desk
+
+_TOOLS = (
+    *(looking.recipe, acting.edits, acting.runs, looking.results, acting.verdicts),
+    looking.recollection,
+)
+"""In the order of the loop, which is the order that agents see."""
+
+
+def build_server(
+    rooms: Rooms, *, max_wait: float | None = None, read_only: bool = False
+) -> MCPServer:
+    """Return the server for one recipe.
+
+    Args:
+        rooms: The recipe's rooms.
+        max_wait: The operator's word on how long one call may wait, seconds.
+        read_only: Offer only what changes nothing.
+
+    Raises:
+        Fault: The recipe cannot be used.
+    """
+    server = MCPServer(
+        "autoresearch",
+        title="autoresearch",
+        version=version("autoresearch-mcp"),
+        instructions=instructions(rooms),
+        log_level="WARNING",
+    )
+    desk = Desk(rooms, max_wait)
+    for register in _TOOLS:
+        register(server, desk)
+    _finish(server, read_only=read_only)
+    return server
+
+
+def _finish(server: MCPServer, *, read_only: bool) -> None:
+    """Make a misspelt argument an error, which the SDK drops silently, and dedent descriptions."""
+    # There is no public way to set this in mcp 2.3; tests/session/test_tools.py holds it.
+    for tool in server._tool_manager.list_tools():  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
+        assert tool.annotations is not None
+        if read_only and not tool.annotations.read_only_hint:
+            server.remove_tool(tool.name)
+        tool.description = cleandoc(tool.description)
+        model = tool.fn_metadata.arg_model
+        model.model_config["extra"] = "forbid"
+        model.model_rebuild(force=True)
+        tool.parameters = model.model_json_schema(by_alias=True)
