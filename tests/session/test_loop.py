@@ -1,5 +1,7 @@
 """The loop through the highest door: a client, the real server, git and the results log."""
 
+from typing import Any
+
 import pytest
 
 from .conftest import HEADER, TRAIN, Connect, RecipeRepo
@@ -126,7 +128,11 @@ async def test_a_run_that_prints_no_metric_is_not_measured(connect: Connect) -> 
 
 
 async def test_the_hard_timeout_ends_a_run(connect: Connect, recipe: RecipeRepo) -> None:
-    recipe.edit_protocol(lambda p: p["execution"].update(hardTimeoutSeconds=2))
+    def hurry(protocol: dict[str, Any]) -> None:
+        protocol["execution"]["stopCondition"]["trainingSecondsBudget"] = 1
+        protocol["execution"]["hardTimeoutSeconds"] = 2
+
+    recipe.edit_protocol(hurry)
     async with connect() as agent:
         await agent.trial("baseline")
         await agent.edit("NOISE = 0", "import time; time.sleep(3600)")
