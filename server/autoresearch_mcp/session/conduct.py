@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from types import FrameType
 
-from autoresearch_mcp.core.decision import Action, judge
+from autoresearch_mcp.core.case import Action
+from autoresearch_mcp.core.decision import judge
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.events import Measured, Queued, RunFinished, Running, RunStarted
 from autoresearch_mcp.core.outcomes import CLOCK, SETUP

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from autoresearch_mcp.core.decision import Action, Case, Observation, Rule, judge
+from autoresearch_mcp.core.case import Action, Case, Observation, Rule
+from autoresearch_mcp.core.decision import judge
 from autoresearch_mcp.core.events import Decided
 from autoresearch_mcp.core.protocol_schema import Protocol
 from autoresearch_mcp.core.trial import (
@@ -41,18 +42,28 @@ def case_of(trial: TrialRecord, trials: Sequence[TrialRecord]) -> Case:
     earlier = [t for t in trials if t.id < trial.id]
     incumbent = None if trial.baseline else incumbent_of(earlier)
     return Case(
-        trial=trial.id,
         candidate=trial.arm,
         incumbent=incumbent.arm if incumbent else None,
         observations=tuple(
-            Observation(t.id, run.arm, run.outcome.value)
+            Observation(run.arm, run.outcome.value)
             for t in trials
             if t.id <= trial.id
             for run in t.runs
-            if run.outcome is not None and run.outcome.kind not in _NOT_ITS_FAULT
+            if run.outcome is not None and _counts(run.outcome, own=t.id == trial.id, case=trial)
         ),
         net_lines=trial.added - trial.removed,
     )
+
+
+def _counts(outcome: Outcome, *, own: bool, case: TrialRecord) -> bool:
+    """Tell whether a run has a say in a case.
+
+    What failed once as a candidate is not run again unchanged. A baseline is: what made it fail
+    may have been mended outside the code.
+    """
+    if outcome.kind in _NOT_ITS_FAULT:
+        return False
+    return outcome.value is not None or own or not case.baseline
 
 
 def rule_of(protocol: Protocol, options: Options) -> Rule:
@@ -67,20 +78,25 @@ def rule_of(protocol: Protocol, options: Options) -> Rule:
 def measured(trial: TrialRecord, trials: Sequence[TrialRecord], metric: str) -> Outcome:
     """Sum up the runs of the trial's arm: its value is their mean.
 
-    An arm that was measured before brings its earlier runs along.
+    An arm that was run before brings its earlier runs along, and what made one of them fail.
     """
-    outcomes = [
+    ended = [
         run.outcome
         for t in trials
         for run in t.runs
-        if run.arm == trial.arm and run.outcome is not None and run.outcome.value is not None
+        if run.arm == trial.arm
+        and run.outcome is not None
+        and _counts(run.outcome, own=t.id == trial.id, case=trial)
     ]
-    values = [outcome.value for outcome in outcomes if outcome.value is not None]
+    if failed := [outcome for outcome in ended if outcome.value is None]:
+        reason = f"the same code was run before: {failed[-1].reason}"
+        return failed[-1].model_copy(update={"reason": reason})
+    values = [outcome.value for outcome in ended if outcome.value is not None]
     value = sum(values) / len(values)
     runs = "1 run" if len(values) == 1 else f"mean of {len(values)} runs"
-    weakest = min((o.trust for o in outcomes), key=lambda trust: _LEVELS.index(trust.level))
+    weakest = min((o.trust for o in ended), key=lambda trust: _LEVELS.index(trust.level))
     reason = f"{metric} {value:.6f} ({runs})"
-    return outcomes[-1].model_copy(update={"value": value, "reason": reason, "trust": weakest})
+    return ended[-1].model_copy(update={"value": value, "reason": reason, "trust": weakest})
 
 
 def verdict_on(

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch_mcp.core.decision import Preset
+from autoresearch_mcp.core.case import Preset
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.trial import ProcessId
 from autoresearch_mcp.effects import locks, processes
