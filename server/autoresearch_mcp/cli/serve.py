@@ -37,7 +37,9 @@ def _serve(options: argparse.Namespace) -> int:
     from autoresearch_mcp.tools import build_server  # noqa: PLC0415
 
     me = identify() if options.on_exit == "kill" else None
-    server = build_server(rooms_of(options, me), max_wait=options.max_wait)
+    rooms = rooms_of(options, me)
+    rooms.ledger.check()
+    server = build_server(rooms, max_wait=options.max_wait)
     # The server holds nothing that needs tidying: trials are processes of their own, and
     # the ledger survives any death. Ending at once beats waiting for the client's stdin.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

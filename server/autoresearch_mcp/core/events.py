@@ -162,6 +162,15 @@ class Exported(Value):
     sha256: str
 
 
+class Checkpointed(Value):
+    """Everything up to here was checked, and what it adds up to has this digest."""
+
+    kind: Literal["checkpointed"] = "checkpointed"
+    version: int
+    """Of the ledger's schema; under another one the digest would be another."""
+    digest: str
+
+
 _LaterEvent = (
     Queued
     | Running
@@ -174,7 +183,7 @@ _LaterEvent = (
     | Done
 )
 TrialEvent = Staged | _LaterEvent
-Event = ResearchStarted | Edited | Exported | TrialEvent
+Event = ResearchStarted | Edited | Exported | Checkpointed | TrialEvent
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 """Reads an event back from its JSON."""

@@ -43,7 +43,7 @@ def conclude(rooms: Rooms, trial_id: int) -> None:
     Raises:
         Fault: The ledger was changed behind its own back: no verdict is built on it.
     """
-    rooms.ledger.verify()
+    rooms.ledger.checkpoint()
     trial = rooms.ledger.get(trial_id)
     trials = rooms.ledger.trials(trial.research)
     recipe, started = recipe_of(rooms, trial.research), rooms.ledger.started(trial.research)

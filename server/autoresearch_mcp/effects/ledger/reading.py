@@ -1,0 +1,150 @@
+"""What may be asked of a ledger. Nothing here reads more trials than it answers with."""
+
+from pathlib import Path
+from typing import Any
+
+from autoresearch_mcp.core.errors import Fault
+from autoresearch_mcp.core.events import ResearchStarted
+from autoresearch_mcp.core.measurement import Direction
+from autoresearch_mcp.core.trial import TrialRecord
+from autoresearch_mcp.effects.ledger.opening import connected
+
+
+class Reader:
+    """Answers questions from the projections.
+
+    Args:
+        path: The database file; where there is none, there is nothing to tell.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def trial(self, trial: int) -> TrialRecord | None:
+        """Return one trial, or None when there is none of that id."""
+        return self._first("id = ?", trial)
+
+    def get(self, trial: int) -> TrialRecord:
+        """Return a trial that is there.
+
+        Raises:
+            Fault: It is not: the ledger was replaced.
+        """
+        record = self.trial(trial)
+        if record is None:
+            raise Fault(f"trial {trial} is not in the ledger {self.path}: was the file replaced?")
+        return record
+
+    def last_trial(self) -> int:
+        """Return the highest trial number there is, 0 before the first."""
+        rows = self._select("SELECT coalesce(max(id), 0) FROM trial")
+        return rows[0][0] if rows else 0
+
+    def trials(self, research: str) -> tuple[TrialRecord, ...]:
+        """Return all trials of a research run, oldest first."""
+        return self._records("research = ? ORDER BY id", research)
+
+    def count(self, research: str) -> int:
+        """Return how many trials a research run has."""
+        rows = self._select("SELECT count(*) FROM trial WHERE research = ?", research)
+        return rows[0][0] if rows else 0
+
+    def newest(self, research: str, count: int) -> tuple[TrialRecord, ...]:
+        """Return the last trials of a research run, oldest first."""
+        found = self._records("research = ? ORDER BY id DESC LIMIT ?", research, count)
+        return found[::-1]
+
+    def best(self, research: str, direction: Direction, count: int) -> tuple[TrialRecord, ...]:
+        """Return the trials of a research run that have the best values, best first."""
+        # At equal values the earlier one comes first, whatever the direction.
+        order = "value, id" if direction == "minimize" else "value DESC, id"
+        where = f"research = ? AND value IS NOT NULL ORDER BY {order} LIMIT ?"
+        return self._records(where, research, count)
+
+    def last_kept(self, research: str, before: int | None = None) -> TrialRecord | None:
+        """Return the last trial whose candidate was kept, the baseline being the first.
+
+        Args:
+            research: The research run.
+            before: Look only at trials with a smaller number.
+        """
+        kept = "research = ? AND verdict = 'keep' AND phase <> 'decided'"
+        if before is None:
+            return self._first(f"{kept} ORDER BY id DESC", research)
+        return self._first(f"{kept} AND id < ? ORDER BY id DESC", research, before)
+
+    def first_kept(self, research: str) -> TrialRecord | None:
+        """Return the baseline once it has a value; None before."""
+        kept = "research = ? AND verdict = 'keep' AND phase <> 'decided'"
+        return self._first(f"{kept} ORDER BY id", research)
+
+    def last_moved(self, research: str) -> TrialRecord | None:
+        """Return the last settled trial that says where the branch has gone."""
+        where = "research = ? AND moved_to IS NOT NULL AND phase = 'done' ORDER BY id DESC"
+        return self._first(where, research)
+
+    def last_measured(self, research: str) -> TrialRecord | None:
+        """Return the last trial that has a value."""
+        return self._first("research = ? AND value IS NOT NULL ORDER BY id DESC", research)
+
+    def trials_of_arm(self, research: str, arm: str) -> tuple[TrialRecord, ...]:
+        """Return the trials in which an arm was run, as candidate or as incumbent, oldest first."""
+        where = "id IN (SELECT trial FROM arm WHERE research = ? AND arm = ?) ORDER BY id"
+        return self._records(where, research, arm)
+
+    def kinds(self, research: str) -> tuple[tuple[TrialRecord, int], ...]:
+        """Return how many trials stand alike: the first of each kind, and their number.
+
+        A kind is a phase, a verdict and an outcome; the kind that began first comes first.
+        """
+        query = (
+            "SELECT record, count FROM trial JOIN (SELECT min(id) AS first, count(*) AS count "
+            "FROM trial WHERE research = ? GROUP BY phase, verdict, outcome) ON id = first "
+            "ORDER BY id"
+        )
+        rows = self._select(query, research)
+        return tuple((TrialRecord.model_validate_json(record), count) for record, count in rows)
+
+    def unfinished(self) -> tuple[TrialRecord, ...]:
+        """Return every trial of the recipe that is not DONE, oldest first."""
+        return self._records("phase <> 'done' ORDER BY id")
+
+    def research(self, name: str) -> ResearchStarted | None:
+        """Return how a research run started, or None when there is none of that name."""
+        rows = self._select("SELECT started FROM research WHERE name = ?", name)
+        return ResearchStarted.model_validate_json(rows[0][0]) if rows else None
+
+    def started(self, research: str) -> ResearchStarted:
+        """Return how a research run that is there began.
+
+        Raises:
+            Fault: It is not: the ledger was replaced.
+        """
+        event = self.research(research)
+        if event is None:
+            raise Fault(f"{research} is not in the ledger {self.path}: was the file replaced?")
+        return event
+
+    def researches(self) -> tuple[str, ...]:
+        """Return the names of all research runs, oldest first."""
+        return tuple(name for (name,) in self._select("SELECT name FROM research ORDER BY seq"))
+
+    def knows(self, research: str, sha256: str) -> bool:
+        """Tell whether a content of the working tree came from this ledger."""
+        query = "SELECT 1 FROM content WHERE research = ? AND sha256 = ?"
+        return bool(self._select(query, research, sha256))
+
+    def _first(self, where: str, *values: object) -> TrialRecord | None:
+        found = self._records(f"{where} LIMIT 1", *values)
+        return found[0] if found else None
+
+    def _records(self, where: str, *values: object) -> tuple[TrialRecord, ...]:
+        # The conditions are the constants above; what varies travels as parameters.
+        rows = self._select(f"SELECT record FROM trial WHERE {where}", *values)  # noqa: S608
+        return tuple(TrialRecord.model_validate_json(record) for (record,) in rows)
+
+    def _select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        if not self.path.exists():
+            return []
+        with connected(self.path) as db:
+            return db.execute(query, values).fetchall()
