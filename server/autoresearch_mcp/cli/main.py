@@ -6,18 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from autoresearch_mcp.cli import (
-    demo,
-    doctor,
-    finish,
-    prepare,
-    restore,
-    serve,
-    show,
-    status,
-    tools,
-    trial,
-)
+from autoresearch_mcp.cli import demo, doctor, prepare, protocol, serve, status, tools, trial
 from autoresearch_mcp.cli.options import Commands
 from autoresearch_mcp.core.errors import Fault, Refusal
 
@@ -25,8 +14,6 @@ _FAULT = 3
 """Exit status where a person must act; 0 is success, 1 a negative finding, 2 wrong usage."""
 
 _INTERRUPTED = 130
-
-_COMMANDS = (demo, prepare, serve, status, show, restore, finish, doctor, tools, trial)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,7 +51,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Commands]:
     commands = parser.add_subparsers(
         title="commands", dest="command_name", metavar="COMMAND", required=True
     )
-    for module in _COMMANDS:
+    for module in (demo, prepare, protocol, serve, status, doctor, tools, trial):
         module.register(commands, _common())
     return parser, commands
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from autoresearch_mcp.core.manifest import Profile
+from autoresearch_mcp.core.protocol_schema import StopCondition
 from autoresearch_mcp.core.trial import Timing
 
 _OVERRUN_SHARE = 0.03
@@ -23,12 +24,14 @@ class Budget:
         hard_timeout_seconds: When the whole process tree is killed, from process start.
         set_by: Who set them, for the answers that name a budget.
         compile_allowance: Seconds of compilation that the training budget does not count.
+        stop: The protocol's stop condition, where it counts steps or epochs.
     """
 
     training_seconds: float
     hard_timeout_seconds: float
     set_by: str
     compile_allowance: float = 0.0
+    stop: StopCondition | None = None
 
     def longest_training(self, baselines: Sequence[float] = ()) -> float:
         """Return the seconds from the first training batch to the hand-over that are allowed.

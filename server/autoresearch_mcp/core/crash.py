@@ -10,6 +10,8 @@ from autoresearch_mcp.core.logtext import readable
 
 ErrorClass = Literal["syntax", "import", "shape", "nan", "oom", "killed", "other"]
 
+MemoryKind = Literal["metal", "cuda", "host", "killed"]
+
 CRASH_HINTS: dict[ErrorClass, str] = {
     "syntax": "Fix the syntax at the line named in the log, then run the trial again.",
     "import": "Import only what the recipe's environment has; new dependencies are not allowed.",
@@ -19,6 +21,14 @@ CRASH_HINTS: dict[ErrorClass, str] = {
     "killed": "The process was killed from outside, most often for memory; make it smaller.",
     "other": "Read the end of the log, fix the cause and run again, or try another idea.",
 }
+MEMORY_WORDS: dict[MemoryKind, str] = {
+    "metal": "the GPU's memory, or Metal's longest buffer, was too small",
+    "cuda": "the GPU's memory (CUDA) was full",
+    "host": "the run's share of main memory was full",
+    "killed": "killed from outside, on Linux most often by the kernel for memory",
+}
+_METAL = re.compile(r"metal|IOGPU|maximum allowed buffer size", re.IGNORECASE)
+_CUDA = re.compile(r"cuda", re.IGNORECASE)
 _EXCEPTION = re.compile(
     r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Group|Iteration)(?:: .*)?"
 )
@@ -49,6 +59,7 @@ _SIGNALS = {
     11: "SIGSEGV",
     15: "SIGTERM",
 }
+_KILL = 9
 _MAX_REASON = 300
 _MAX_LINE = 1000
 _MAX_BYTES = 1 << 16
@@ -86,6 +97,22 @@ def classify_crash(log: bytes, exit_code: int | None) -> Crash:
     if exit_code == 0:
         return Crash("other", "the process ended normally but printed no metric")
     return Crash("other", f"exit status {exit_code} and no exception in the log")
+
+
+def memory_kind(error_class: str | None, reason: str, exit_code: int | None) -> MemoryKind | None:
+    """Tell which memory was short for a run that ended so; None where memory was not the cause.
+
+    Example:
+        >>> memory_kind("oom", "RuntimeError: [metal::malloc] Attempting to allocate 9 bytes", 1)
+        'metal'
+    """
+    if error_class == "killed" and exit_code == -_KILL:
+        return "killed"
+    if error_class != "oom":
+        return None
+    if _METAL.search(reason):
+        return "metal"
+    return "cuda" if _CUDA.search(reason) else "host"
 
 
 def _last(pattern: re.Pattern[str], lines: list[str]) -> str | None:

@@ -8,6 +8,7 @@ from autoresearch_mcp.core.budget import Budget, overrun
 from autoresearch_mcp.core.crash import CRASH_HINTS, ErrorClass, classify_crash
 from autoresearch_mcp.core.measurement import Measurement
 from autoresearch_mcp.core.metrics import extract, reads_test_report
+from autoresearch_mcp.core.stopping import in_words, overstepped
 from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Timing, Trust
 
 SETUP = "setup"
@@ -63,7 +64,7 @@ def outcome_of(
         _spoilt(facts)
         or _stopped(facts, budget)
         or _crashed(facts, log, measurement)
-        or _over_budget(facts, budget, baselines)
+        or _over_budget(facts, log, budget, baselines)
         or _measured(measurement, log)
     )
     secondary = {
@@ -140,7 +141,13 @@ def _crashed(facts: RunFacts, log: bytes, measurement: Measurement) -> Outcome |
     )
 
 
-def _over_budget(facts: RunFacts, budget: Budget, baselines: Sequence[Timing]) -> Outcome | None:
+def _over_budget(
+    facts: RunFacts, log: bytes, budget: Budget, baselines: Sequence[Timing]
+) -> Outcome | None:
+    if budget.stop and (reason := overstepped(budget.stop, log)):
+        return Outcome(
+            kind=OutcomeKind.OVER_BUDGET, reason=reason, hint=f"{in_words(budget.stop)} Keep to it."
+        )
     reason = overrun(facts.timing, budget, baselines)
     if reason is None:
         return None

@@ -1,6 +1,7 @@
 """Read protocol.json: parse it at the door, or say in plain lines why it cannot be obeyed."""
 
 import json
+from collections.abc import Iterator
 from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -14,6 +15,7 @@ MAX_PROBLEMS = 10
 MAX_CHARACTERS = 1 << 20
 _VERSIONS = ("1.0", "1.1")
 _SHOWN = 60
+_LEFT_OUT = "(left out)"
 
 
 def parse_protocol(text: str) -> Protocol:
@@ -26,15 +28,53 @@ def parse_protocol(text: str) -> Protocol:
         Fault: It is not a protocol a trial may run under. The message has one line per problem,
             `JSON path: what was found; what is allowed`, at most ten and the number left out.
     """
+    protocol, found = check_protocol(text)
+    if protocol is None or found:
+        raise _fault(found)
+    return protocol
+
+
+def check_protocol(text: str) -> tuple[Protocol | None, list[str]]:
+    """Return the protocol as far as it has the right shape, and every problem with it.
+
+    Args:
+        text: The document, JSON.
+
+    Raises:
+        Fault: The text is no JSON object, or a kind or version nobody here knows.
+    """
     document = _load(text)
     _check_kind(document)
     try:
         protocol = Protocol.model_validate_json(text)
     except ValidationError as error:
-        raise _fault([_line(document, detail) for detail in error.errors()]) from error
-    if found := list(problems(protocol)):
-        raise _fault(found)
-    return protocol
+        return None, [_line(document, detail) for detail in error.errors()]
+    return protocol, list(problems(protocol))
+
+
+def differences(before: str, after: str) -> list[str]:
+    """List what one document changes in another, as `JSON path: before -> after`.
+
+    Raises:
+        Fault: One of them is no JSON object.
+    """
+    return list(_differences("", _load(before), _load(after)))
+
+
+def _differences(path: str, before: object, after: object) -> Iterator[str]:
+    if before == after:
+        return
+    old, new = _fields(before), _fields(after)
+    if old is None or new is None:
+        yield f"{path.removeprefix('.')}: {_short(before)} -> {_short(after)}"
+        return
+    for name in dict.fromkeys([*old, *new]):
+        one, other = old.get(name, _LEFT_OUT), new.get(name, _LEFT_OUT)
+        yield from _differences(f"{path}.{name}", one, other)
+
+
+def _fields(value: object) -> dict[str, object] | None:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
 
 
 def _load(text: str) -> dict[str, Any]:

@@ -76,14 +76,16 @@ class Bench:
         """Return the limits in force for a run."""
         execution = self.recipe.protocol.execution
         profile = self.data.manifest.profile if self.data else None
-        training = execution.stop_condition.training_seconds_budget
-        hard_timeout = execution.hard_timeout_seconds
-        return budget.in_force(training or hard_timeout, hard_timeout, profile)
+        stop, hard_timeout = execution.stop_condition, execution.hard_timeout_seconds
+        training = stop.training_seconds_budget or hard_timeout
+        return replace(budget.in_force(training, hard_timeout, profile), stop=stop)
 
     @property
     def run_budget(self) -> Budget:
         """Return the limits that a run is held to: on a GPU kernels are compiled first."""
         budget = self.budget
+        if not self.recipe.protocol.execution.stop_condition.exclude_compilation_from_budget:
+            return replace(budget, compile_allowance=0.0)
         on_gpu = self.interpreter.device_kind in {"metal", "cuda"}
         least = _GPU_COMPILE_SECONDS if on_gpu else 0.0
         return replace(budget, compile_allowance=max(budget.compile_allowance, least))
@@ -130,6 +132,8 @@ class Bench:
             "data": str(data.folder) if data else None,
             "profile": data.manifest.profile.model_dump() if data else None,
             "time_budget": self.budget.training_seconds,
+            "max_steps": self.recipe.protocol.execution.stop_condition.max_steps,
+            "epochs": self.recipe.protocol.execution.stop_condition.epochs,
             "seed": seed,
             "handover_fd": channel,
         }

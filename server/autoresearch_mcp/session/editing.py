@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from autoresearch_mcp.core import edits
+from autoresearch_mcp.core import caps, edits, stopping
 from autoresearch_mcp.core.edits import Replacement, WholeFile
 from autoresearch_mcp.core.errors import Refusal
 from autoresearch_mcp.core.events import Edited
@@ -18,6 +18,7 @@ from autoresearch_mcp.session.state import State, look
 
 _PAGE_BYTES = 4500
 _DIFF_CHARACTERS = 3000
+_NOTE_CHARACTERS = 200
 _RULES = (
     "Edit only the surface, with apply_edit; one idea per trial.",
     "The first trial measures the unmodified recipe: the baseline.",
@@ -27,8 +28,7 @@ _RULES = (
 )
 _SIMPLICITY = "All else equal, simpler is better: a small gain does not pay for ugly code."
 
-Change = WholeFile | Sequence[Replacement] | bytes
-"""Bytes are a whole file that goes in as it is: a candidate's, which was let in before."""
+Change = WholeFile | Sequence[Replacement]
 
 
 def read_recipe(rooms: Rooms, path: str | None, first_line: int) -> RecipeView:
@@ -72,6 +72,12 @@ def rules(state: State) -> list[str]:
         found.append(_SIMPLICITY)
     limit = Bench(state.rooms, state.recipe).budget.hard_timeout_seconds
     found.append(f"A run that takes more than {limit:g} s is stopped and counts as failed.")
+    stop = state.recipe.protocol.execution.stop_condition
+    if stop.type != "wall_clock":
+        found.append(stopping.in_words(stop))
+    found += caps.in_words(state.recipe.protocol.mining_loop)
+    if agent.experiment_timeout_notes:
+        found.append(" ".join(agent.experiment_timeout_notes.split())[:_NOTE_CHARACTERS])
     return found
 
 
@@ -99,50 +105,23 @@ def apply_edit(
         settle(rooms)
         state = look(rooms)
         path = path or only_file(state)
-        return stage(state, path, change, expected_sha256=expected_sha256, dry_run=dry_run)
-
-
-def stage(
-    state: State,
-    path: str,
-    change: Change | None,
-    *,
-    expected_sha256: str | None = None,
-    dry_run: bool = False,
-) -> EditAnswer:
-    """Do what `apply_edit` does, for a caller that holds the lock and has looked."""
-    state.recipe.surface.admits(path)
-    if path not in state.recipe.files:
-        raise Refusal("surface.path", f"{path} is not tracked; edit {only_file(state)}")
-    edits.check_kind(path, state.recipe.protocol.mutable_surface.allowed_kinds)
-    before = state.rooms.workspace.read(path)
-    _check_expected(path, before, expected_sha256)
-    if not dry_run:
-        check_writable(state, path, adopted=change is None)
-    if change is None and before == state.incumbent_source(path):
-        raise Refusal("edit.no_change", f"{path} is the incumbent's: there is nothing to adopt")
-    after = _changed(path, before, change)
-    if not dry_run:
-        _write(state, path, before, after)
-    return _answer(state, path, before if change is not None else None, after, dry_run)
-
-
-def check_writable(state: State, path: str, *, adopted: bool = False) -> None:
-    """Return if a file of the surface may be written now, or taken as it is.
-
-    Raises:
-        Refusal: The moment is wrong, or the file holds what the ledger does not know.
-        Fault: Somebody moved the research branch.
-    """
-    state.check_turn()
-    _check_baseline(state)
-    if not adopted:
-        _check_known(state, path, state.rooms.workspace.read(path))
-
-
-def against_incumbent(state: State, path: str, content: bytes) -> EditAnswer:
-    """Show a staged file as a change of the incumbent's."""
-    return _answer(state, path, None, content, dry_run=False)
+        state.recipe.surface.admits(path)
+        if path not in state.recipe.files:
+            raise Refusal("surface.path", f"{path} is not tracked; edit {only_file(state)}")
+        edits.check_kind(path, state.recipe.protocol.mutable_surface.allowed_kinds)
+        before = rooms.workspace.read(path)
+        _check_expected(path, before, expected_sha256)
+        if not dry_run:
+            state.check_turn()
+            _check_baseline(state)
+        if change is not None and not dry_run:
+            _check_known(state, path, before)
+        if change is None and before == state.incumbent_source(path):
+            raise Refusal("edit.no_change", f"{path} is the incumbent's: there is nothing to adopt")
+        after = _changed(path, before, change)
+        if not dry_run:
+            _write(state, path, before, after)
+        return _answer(state, path, before if change is not None else None, after, dry_run)
 
 
 def only_file(state: State) -> str:
@@ -160,9 +139,6 @@ def only_file(state: State) -> str:
 def _changed(path: str, before: bytes, change: Change | None) -> bytes:
     if isinstance(change, WholeFile):
         return _checked(path, before, edits.apply(before.decode(errors="replace"), change))
-    if isinstance(change, bytes):
-        decode_source(change, path)
-        return change
     source = decode_source(before, path)
     return before if change is None else _checked(path, before, edits.apply(source, change))
 

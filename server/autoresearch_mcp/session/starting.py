@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from autoresearch_mcp.core import branches, edits
+from autoresearch_mcp.core.caps import reached
 from autoresearch_mcp.core.edits import DiffStat
 from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import Event, ResearchStarted, Staged
@@ -40,6 +41,7 @@ def run_trial(rooms: Rooms, hypothesis: str) -> TrialRecord:
         settle(rooms)
         state = look(rooms)
         state.check_turn()
+        _check_caps(state)
         bench = Bench(rooms, state.recipe)
         bench.check_ready()
         candidate = state.candidate()
@@ -49,6 +51,16 @@ def run_trial(rooms: Rooms, hypothesis: str) -> TrialRecord:
         _check_unchanged_world(state, bench)
         trial = _stage(state, bench, candidate, hypothesis)
         return _launch(rooms, trial)
+
+
+def _check_caps(state: State) -> None:
+    caps = state.recipe.protocol.mining_loop
+    if cap := reached(caps, state.trials, datetime.now(UTC)):
+        raise Refusal(
+            "session.cap",
+            f"{cap}: this research run is over. Start no further trial; tell what was found "
+            "(get_metrics(best=true)). A person may start another run on a new branch",
+        )
 
 
 def _check_unmodified(candidate: Mapping[str, bytes]) -> None:

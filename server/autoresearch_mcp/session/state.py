@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import ResearchStarted
+from autoresearch_mcp.core.protocol import differences
 from autoresearch_mcp.core.trial import Phase, TrialRecord
 from autoresearch_mcp.effects.repository import Head
 from autoresearch_mcp.session import court
-from autoresearch_mcp.session.recipe import Recipe, recipe_at
+from autoresearch_mcp.session.recipe import PROTOCOL_FILE, Recipe, recipe_at
 from autoresearch_mcp.session.rooms import Rooms
+
+_SHOWN = 3
+"""Changes of the protocol that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,8 @@ class State:
     @property
     def expected_head(self) -> str:
         """Return the commit that the research branch is at unless somebody moved it."""
-        for trial in reversed(self.trials):
-            if trial.phase is Phase.DONE and trial.closing:
-                return trial.closing.new
-            if trial.phase is Phase.DONE and trial.applying_to:
-                return trial.applying_to
-        return self.recipe.commit
+        applied = [t.applying_to for t in self.trials if t.phase is Phase.DONE and t.applying_to]
+        return applied[-1] if applied else self.recipe.commit
 
     def check_turn(self) -> None:
         """Return if the candidate may be edited or tried now.
@@ -87,6 +87,33 @@ class State:
                 "switch to a new branch (git switch -c NAME): the next trial starts a new research "
                 "run there with its own baseline"
             )
+        self._check_rules()
+
+    def _check_rules(self) -> None:
+        """Return if protocol.json on disk still says what was committed when the rules were fixed.
+
+        Raises:
+            Fault: It does not; the message names the change.
+        """
+        digest = self.rooms.workspace.digest(PROTOCOL_FILE)
+        if digest is None:
+            raise Fault(f"{PROTOCOL_FILE} is gone: put it back (git restore {PROTOCOL_FILE})")
+        if digest == self.recipe.protocol_sha256:
+            return
+        committed = self.rooms.repository.read(self.recipe.commit, PROTOCOL_FILE) or b""
+        present = self.rooms.workspace.read(PROTOCOL_FILE)
+        changes = differences(committed.decode(errors="replace"), present.decode(errors="replace"))
+        if not changes:
+            return
+        rules, way = "the last commit", "commit it to make it the rules"
+        if self.started:
+            rules = f"the rules that {self.research} began with"
+            way = "commit it on a new branch (git switch -c NAME) for a research run of its own"
+        more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+        raise Fault(
+            f"{PROTOCOL_FILE} on disk is not {rules} ({'; '.join(changes[:_SHOWN])}{more}): put it "
+            f"back (git restore {PROTOCOL_FILE}), or {way}"
+        )
 
     def incumbent_source(self, path: str) -> bytes:
         """Return a surface file as the branch's head holds it."""

@@ -15,6 +15,7 @@ from autoresearch_mcp.core.trial import (
     Verdict,
     VerdictStatus,
 )
+from autoresearch_mcp.session import advice
 from autoresearch_mcp.session.answers import (
     BudgetView,
     IncumbentView,
@@ -79,8 +80,8 @@ def verdict_view(verdict: Verdict) -> VerdictView:
     return VerdictView(status=verdict.status, reason=verdict.reason, gain=_gain(verdict))
 
 
-def outcome_view(outcome: Outcome) -> OutcomeView:
-    """Show how a trial ended."""
+def outcome_view(outcome: Outcome, hint: str | None = None) -> OutcomeView:
+    """Show how a trial ended, with a better hint than the outcome's own where there is one."""
     timing = outcome.timing
     return OutcomeView(
         kind=outcome.kind,
@@ -89,7 +90,7 @@ def outcome_view(outcome: Outcome) -> OutcomeView:
         trust=outcome.trust.level,
         trust_missing=list(outcome.trust.missing),
         error_class=outcome.error_class,
-        hint=outcome.hint,
+        hint=hint or outcome.hint,
         secondary=outcome.secondary,
         exit_code=outcome.exit_code,
         seconds=_rounded(timing.total if timing else None),
@@ -121,7 +122,9 @@ def trial_view(
         budget=budget_view(budget),
         progress=_progress(rooms, trial),
         incumbent=incumbent_view(incumbent),
-        outcome=None if trial.outcome is None else outcome_view(trial.outcome),
+        outcome=None
+        if trial.outcome is None
+        else outcome_view(trial.outcome, advice.hint(rooms, trial)),
         verdict=None if trial.verdict is None else verdict_view(trial.verdict),
         log_tail=_failed_log(rooms, trial),
         next_step=next_step(trial),
