@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from autoresearch_mcp.core.errors import Fault
+from autoresearch_mcp.core.logtext import escape
 from autoresearch_mcp.core.protocol_rules import problems
 from autoresearch_mcp.core.protocol_schema import Protocol
 
@@ -140,7 +141,8 @@ def _line(document: object, detail: ErrorDetails) -> str:
         return f"the protocol is not usable JSON: {detail['msg']}"
     names = _json_names(document, detail["loc"])
     path = "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in names)
-    return f"{path.removeprefix('.')}: {_wording(names, detail)}"
+    path = escape(path.removeprefix(".")).replace("\n", "\\n")  # a field may have any name
+    return f"{path}: {_wording(names, detail)}"
 
 
 def _wording(names: list[str | int], detail: ErrorDetails) -> str:
