@@ -5,7 +5,10 @@ import pytest
 
 from .conftest import Cli, Recipe
 
-COMMANDS = ("demo", "prepare", "serve", "status", "doctor", "tools")
+COMMANDS = (
+    *("demo", "prepare", "serve", "status", "show", "restore", "finish"),
+    *("doctor", "tools"),
+)
 
 
 def test_an_unknown_command_is_wrong_usage_and_names_the_known_ones(cli: Cli) -> None:

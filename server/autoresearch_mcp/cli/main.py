@@ -6,7 +6,19 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from autoresearch_mcp.cli import demo, doctor, prepare, protocol, serve, status, tools, trial
+from autoresearch_mcp.cli import (
+    demo,
+    doctor,
+    finish,
+    prepare,
+    protocol,
+    restore,
+    serve,
+    show,
+    status,
+    tools,
+    trial,
+)
 from autoresearch_mcp.cli.options import Commands
 from autoresearch_mcp.core.errors import Fault, Refusal
 
@@ -14,6 +26,8 @@ _FAULT = 3
 """Exit status where a person must act; 0 is success, 1 a negative finding, 2 wrong usage."""
 
 _INTERRUPTED = 130
+
+_COMMANDS = (demo, prepare, protocol, serve, status, show, restore, finish, doctor, tools, trial)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +65,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Commands]:
     commands = parser.add_subparsers(
         title="commands", dest="command_name", metavar="COMMAND", required=True
     )
-    for module in (demo, prepare, protocol, serve, status, doctor, tools, trial):
+    for module in _COMMANDS:
         module.register(commands, _common())
     return parser, commands
 

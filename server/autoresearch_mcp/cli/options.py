@@ -12,6 +12,9 @@ from autoresearch_mcp.session.rooms import Options, Rooms
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 """The parser's own type for sub-commands, which has no public name."""
 
+_MOST = 2**31
+"""More trials than anybody will run; SQLite takes no larger number than 2**63."""
+
 
 def add_trial_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the commands that run and judge trials."""
@@ -59,6 +62,22 @@ def positive(text: str) -> float:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add the option of the commands whose answer a program may want."""
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+
+
+def add_trial(parser: argparse.ArgumentParser) -> None:
+    """Add the argument of the commands that are about one trial."""
+    parser.add_argument("trial", type=whole, metavar="TRIAL", help="the trial's number")
+
+
+def whole(text: str) -> int:
+    """Read a trial's number.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < _MOST):
+        raise argparse.ArgumentTypeError(f"{text} is not the number of a trial")
+    return int(text)
 
 
 def folder_of(options: argparse.Namespace) -> Path:

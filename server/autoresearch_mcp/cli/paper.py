@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from autoresearch_mcp.core.logtext import escape as escape_controls
 from autoresearch_mcp.session.answers import TrialLine
 
 COLOURS = {
@@ -20,6 +21,7 @@ COLOURS = {
     "failed": "red",
 }
 _OTHER = "cyan"
+_DIFF_STYLES = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red"}
 
 
 class Paper:
@@ -44,6 +46,12 @@ class Paper:
         """Print a word in its colour, and what there is to say about it."""
         colour = COLOURS.get(word, _OTHER)
         self.console.print(f"[{colour}]{word:<{width}}[/{colour}]{escape(text)}", soft_wrap=True)
+
+    def diff(self, text: str) -> None:
+        """Print a unified diff, coloured as git does."""
+        for line in text.splitlines():
+            style = next((s for start, s in _DIFF_STYLES.items() if line.startswith(start)), "")
+            self.say(escape_controls(line), style)
 
     def trials(self, lines: Sequence[TrialLine], metric: str) -> None:
         """Print the table of trials."""

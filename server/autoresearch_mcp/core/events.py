@@ -6,6 +6,7 @@ from pydantic import Field, TypeAdapter
 
 from autoresearch_mcp.core.trial import (
     UNDER_WAY,
+    Move,
     Outcome,
     Phase,
     ProcessId,
@@ -147,6 +148,15 @@ class Applying(Value):
     """Equal to `old` when nothing is kept."""
 
 
+class Closing(Value):
+    """The intent to commit the results log's rows that no kept trial committed."""
+
+    kind: Literal["closing"] = "closing"
+    trial: int
+    """The last trial so far, whose row is the log's last."""
+    move: Move
+
+
 class Done(Value):
     """Nothing of this trial is left to do."""
 
@@ -180,6 +190,7 @@ _LaterEvent = (
     | Measured
     | Decided
     | Applying
+    | Closing
     | Done
 )
 TrialEvent = Staged | _LaterEvent
@@ -197,9 +208,21 @@ _ARROWS: dict[str, frozenset[Phase]] = {
     "measured": UNDER_WAY - {Phase.MEASURED, Phase.AUDITED},
     "decided": frozenset({Phase.MEASURED, Phase.AUDITED}),
     "applying": frozenset({Phase.DECIDED}),
-    "done": frozenset({Phase.DECIDED, Phase.APPLYING}),
+    "closing": frozenset({Phase.DONE}),
+    "done": frozenset({Phase.DECIDED, Phase.APPLYING, Phase.CLOSING}),
 }
 """Event -> the phases in which it may happen."""
+
+_LEADS_TO = {
+    "queued": Phase.QUEUED,
+    "running": Phase.RUNNING,
+    "measured": Phase.MEASURED,
+    "decided": Phase.DECIDED,
+    "applying": Phase.APPLYING,
+    "closing": Phase.CLOSING,
+    "done": Phase.DONE,
+}
+"""Event -> the phase that follows it; the others leave the phase as it is."""
 
 
 class IllegalStep(Exception):
@@ -230,7 +253,8 @@ def advance(record: TrialRecord | None, event: TrialEvent, at: str) -> TrialReco
         isinstance(event, RunFinished) and not under_way
     ):
         raise IllegalStep(f"trial {record.id}: {event.kind} cannot follow its last run's state")
-    return record.model_copy(update=_changes(record, event, at))
+    phase = _LEADS_TO.get(event.kind, record.phase)
+    return record.model_copy(update={"phase": phase, **_changes(record, event, at)})
 
 
 def _staged(event: Staged, at: str) -> TrialRecord:
@@ -239,12 +263,10 @@ def _staged(event: Staged, at: str) -> TrialRecord:
 
 
 def _changes(record: TrialRecord, event: _LaterEvent, at: str) -> dict[str, object]:
-    """Return the fields of the record that the event sets."""
+    """Return the fields of the record that the event sets beside its phase."""
     match event:
         case Queued(process=process):
-            return {"phase": Phase.QUEUED, "process": process}
-        case Running():
-            return {"phase": Phase.RUNNING}
+            return {"process": process}
         case RunStarted():
             fields = event.model_dump(exclude={"kind", "trial"})
             run = Run(number=len(record.runs) + 1, started_at=at, **fields)
@@ -255,13 +277,15 @@ def _changes(record: TrialRecord, event: _LaterEvent, at: str) -> dict[str, obje
         case CancelRequested():
             return {"cancel_requested": True}
         case Measured(outcome=outcome):
-            return {"phase": Phase.MEASURED, "outcome": outcome, "runs": _closed(record, outcome)}
+            return {"outcome": outcome, "runs": _closed(record, outcome)}
         case Decided(verdict=verdict):
-            return {"phase": Phase.DECIDED, "verdict": verdict, "ended_at": at}
+            return {"verdict": verdict, "ended_at": at}
         case Applying(new=new):
-            return {"phase": Phase.APPLYING, "applying_to": new}
-        case Done():
-            return {"phase": Phase.DONE}
+            return {"applying_to": new}
+        case Closing(move=move):
+            return {"closing": move}
+        case Running() | Done():
+            return {}
 
 
 def _closed(record: TrialRecord, outcome: Outcome) -> tuple[Run, ...]:

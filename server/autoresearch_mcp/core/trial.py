@@ -1,6 +1,6 @@
 """What a trial is and the steps it goes through: one candidate, one or more runs, one verdict.
 
-    STAGED -> RUNNING -> MEASURED -> AUDITED -> DECIDED -> APPLYING -> DONE
+    STAGED -> RUNNING -> MEASURED -> AUDITED -> DECIDED -> APPLYING -> DONE (-> CLOSING -> DONE)
 
 Each arrow is one event in the ledger (core/events.py); `advance` is the only code that
 knows which arrows exist.
@@ -32,6 +32,8 @@ class Phase(StrEnum):
     """The verdict is in the ledger; nobody has asked to apply it yet."""
     APPLYING = "applying"
     """The intent to move the branch is recorded; the move may or may not have happened."""
+    CLOSING = "closing"
+    """The intent to commit the results log's last rows, this trial's the last, is recorded."""
     DONE = "done"
 
 
@@ -166,6 +168,13 @@ class ProcessId(Value):
     """Which start of the machine it belongs to."""
 
 
+class Move(Value):
+    """A branch goes from one commit to another."""
+
+    old: str
+    new: str
+
+
 class TrialRecord(Value):
     """A trial as the ledger's events add up to it."""
 
@@ -194,6 +203,8 @@ class TrialRecord(Value):
     cancel_requested: bool = False
     applying_to: str | None = None
     """Commit that the branch moves to (the old head when nothing is kept)."""
+    closing: Move | None = None
+    """The branch's way to a last commit of the results log, where that followed this trial."""
 
     @property
     def kept(self) -> bool:
@@ -201,7 +212,7 @@ class TrialRecord(Value):
         return (
             self.verdict is not None
             and self.verdict.status is VerdictStatus.KEEP
-            and self.phase in {Phase.APPLYING, Phase.DONE}
+            and self.phase in {Phase.APPLYING, Phase.CLOSING, Phase.DONE}
         )
 
     @property

@@ -5,14 +5,17 @@ Everything here may be repeated: a death at any point is mended by doing it agai
 
 import hashlib
 from datetime import datetime
+from textwrap import fill, shorten
 
 from autoresearch_mcp.core import resultslog
 from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import Applying, Done, Exported
-from autoresearch_mcp.core.trial import TrialRecord, VerdictStatus
+from autoresearch_mcp.core.trial import Move, TrialRecord, VerdictStatus
 from autoresearch_mcp.effects.workspace import Conflict
 from autoresearch_mcp.session.recipe import Recipe, recipe_of
 from autoresearch_mcp.session.rooms import Rooms
+
+_SUBJECT_CHARACTERS = 72
 
 
 def begin(rooms: Rooms, trial: TrialRecord) -> TrialRecord:
@@ -29,10 +32,9 @@ def begin(rooms: Rooms, trial: TrialRecord) -> TrialRecord:
             f"trial {trial.id} belongs to branch {trial.research}, but HEAD is on "
             f"{head.branch or 'no branch'}: switch back (git switch {trial.research}) first",
         )
-    if operation := rooms.repository.in_progress():
-        raise Fault(f"a git {operation} is in progress: finish or abort it, then try again")
+    check_free(rooms, trial.research)
     if head.commit != trial.base:
-        raise _moved(trial, head.commit)
+        raise _moved(trial, head.commit, trial.base)
     assert trial.verdict is not None
     kept = trial.verdict.status is VerdictStatus.KEEP
     new = _commit(rooms, trial) if kept else trial.base
@@ -51,15 +53,51 @@ def finish(rooms: Rooms, trial: TrialRecord) -> tuple[str, ...]:
     """
     new = trial.applying_to
     assert new is not None
-    branch = f"refs/heads/{trial.research}"
-    head = rooms.repository.ref(branch)
-    if head not in {trial.base, new}:
-        raise _moved(trial, head)
-    if head != new and not rooms.vault.move(branch, new, trial.base):
-        raise _moved(trial, rooms.repository.ref(branch))
+    _move_branch(rooms, trial, Move(old=trial.base, new=new))
     left = _follow(rooms, trial, new)
     rooms.ledger.append(Done(trial=trial.id))
     return (*left, *export(rooms, trial.research))
+
+
+def close(rooms: Rooms, trial: TrialRecord) -> tuple[str, ...]:
+    """Make branch and index follow a recorded intent to commit the results log alone.
+
+    Returns:
+        What was left alone because somebody else had changed it, in plain words.
+
+    Raises:
+        Fault: Somebody moved the branch meanwhile.
+    """
+    move = trial.closing
+    assert move is not None
+    _move_branch(rooms, trial, move)
+    left = _follow_index(rooms, [recipe_of(rooms, trial.research).log_path], move)
+    rooms.ledger.append(Done(trial=trial.id))
+    return (*left, *export(rooms, trial.research))
+
+
+def check_free(rooms: Rooms, research: str) -> None:
+    """Return if a research run's branch may be moved under the user's feet.
+
+    Raises:
+        Fault: git is in the middle of something, or another worktree is on that branch.
+    """
+    if operation := rooms.repository.in_progress():
+        raise Fault(f"a git {operation} is in progress: finish or abort it, then try again")
+    if other := rooms.repository.checked_out_elsewhere(f"refs/heads/{research}"):
+        raise Fault(
+            f"{research} is checked out in {other} as well, whose files would no longer fit it: "
+            f"put that worktree on another branch (git -C {other} switch --detach), then try again"
+        )
+
+
+def _move_branch(rooms: Rooms, trial: TrialRecord, move: Move) -> None:
+    branch = f"refs/heads/{trial.research}"
+    head = rooms.repository.ref(branch)
+    if head not in {move.old, move.new}:
+        raise _moved(trial, head, move.old)
+    if head != move.new and not rooms.vault.move(branch, move.new, move.old):
+        raise _moved(trial, rooms.repository.ref(branch), move.old)
 
 
 def export(rooms: Rooms, research: str) -> tuple[str, ...]:
@@ -115,20 +153,38 @@ def _commit(rooms: Rooms, trial: TrialRecord) -> str:
     return rooms.vault.commit(trial.base, changes, _message(trial), when=when)
 
 
+def subject(hypothesis: str) -> str:
+    """Return a hypothesis as a commit's first line."""
+    return shorten(hypothesis, _SUBJECT_CHARACTERS, placeholder=" ...")
+
+
 def _message(trial: TrialRecord) -> str:
+    """Write what a commit says: the hypothesis, and the evidence that it was kept on."""
     assert trial.verdict is not None
-    return (
-        f"{trial.hypothesis}\n\nTrial {trial.id}: {trial.verdict.reason}.\n"
-        f"Lines: +{trial.added} -{trial.removed}.\nCandidate: {trial.candidate}\n"
-    )
+    assert trial.outcome is not None
+    first = subject(trial.hypothesis)
+    whole = [] if first == trial.hypothesis else [fill(trial.hypothesis, _SUBJECT_CHARACTERS), ""]
+    runs = [
+        f"Run {run.number}: {run.role}, seed {run.seed}, {run.outcome.value}"
+        for run in trial.runs
+        if run.outcome
+    ]
+    facts = [
+        f"Trial {trial.id}: {trial.verdict.reason}.",
+        f"Measured: {trial.outcome.reason}; trust: {trial.outcome.trust.level}.",
+        *runs,
+        f"Lines: +{trial.added} -{trial.removed}.",
+        f"Candidate: {trial.candidate}",
+    ]
+    return "\n".join([first, "", *whole, *facts, ""])
 
 
-def _moved(trial: TrialRecord, head: str | None) -> Fault:
+def _moved(trial: TrialRecord, head: str | None, expected: str) -> Fault:
     return Fault(
-        f"branch {trial.research} is at {(head or 'nothing')[:7]}, but trial {trial.id} was built "
-        f"on {trial.base[:7]}: somebody moved it, and nothing was overwritten. To go on from "
+        f"branch {trial.research} is at {(head or 'nothing')[:7]}, but trial {trial.id} needs it "
+        f"at {expected[:7]}: somebody moved it, and nothing was overwritten. To go on from "
         "here, switch to a new branch (git switch -c NAME): the next trial starts a new research "
-        f"run there. To carry out the verdict, put {trial.research} back at {trial.base[:7]} first"
+        f"run there. To carry out the verdict, put {trial.research} back at {expected[:7]} first"
     )
 
 
@@ -146,10 +202,15 @@ def _follow(rooms: Rooms, trial: TrialRecord, new: str) -> tuple[str, ...]:
                 "take it as the next candidate with apply_edit(adopt=true)"
             )
     if new != trial.base:
-        paths = [*recipe.files, recipe.log_path]
-        staged = rooms.vault.refresh_index(paths, trial.base, new)
-        notes += [f"what you have staged of {path} is left staged" for path in staged]
+        move = Move(old=trial.base, new=new)
+        notes += _follow_index(rooms, [*recipe.files, recipe.log_path], move)
     return tuple(notes)
+
+
+def _follow_index(rooms: Rooms, paths: list[str], move: Move) -> list[str]:
+    """Bring the user's index to the new head for some paths, where nothing else is staged."""
+    left = rooms.vault.refresh_index(paths, move.old, move.new)
+    return [f"what you have staged of {path} is left staged" for path in left]
 
 
 def _brought(rooms: Rooms, trial: TrialRecord, path: str, target: bytes) -> bool:

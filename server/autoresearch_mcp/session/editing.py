@@ -28,7 +28,8 @@ _RULES = (
 )
 _SIMPLICITY = "All else equal, simpler is better: a small gain does not pay for ugly code."
 
-Change = WholeFile | Sequence[Replacement]
+Change = WholeFile | Sequence[Replacement] | bytes
+"""Bytes are a whole file that goes in as it is: a candidate's, which was let in before."""
 
 
 def read_recipe(rooms: Rooms, path: str | None, first_line: int) -> RecipeView:
@@ -105,23 +106,50 @@ def apply_edit(
         settle(rooms)
         state = look(rooms)
         path = path or only_file(state)
-        state.recipe.surface.admits(path)
-        if path not in state.recipe.files:
-            raise Refusal("surface.path", f"{path} is not tracked; edit {only_file(state)}")
-        edits.check_kind(path, state.recipe.protocol.mutable_surface.allowed_kinds)
-        before = rooms.workspace.read(path)
-        _check_expected(path, before, expected_sha256)
-        if not dry_run:
-            state.check_turn()
-            _check_baseline(state)
-        if change is not None and not dry_run:
-            _check_known(state, path, before)
-        if change is None and before == state.incumbent_source(path):
-            raise Refusal("edit.no_change", f"{path} is the incumbent's: there is nothing to adopt")
-        after = _changed(path, before, change)
-        if not dry_run:
-            _write(state, path, before, after)
-        return _answer(state, path, before if change is not None else None, after, dry_run)
+        return stage(state, path, change, expected_sha256=expected_sha256, dry_run=dry_run)
+
+
+def stage(
+    state: State,
+    path: str,
+    change: Change | None,
+    *,
+    expected_sha256: str | None = None,
+    dry_run: bool = False,
+) -> EditAnswer:
+    """Do what `apply_edit` does, for a caller that holds the lock and has looked."""
+    state.recipe.surface.admits(path)
+    if path not in state.recipe.files:
+        raise Refusal("surface.path", f"{path} is not tracked; edit {only_file(state)}")
+    edits.check_kind(path, state.recipe.protocol.mutable_surface.allowed_kinds)
+    before = state.rooms.workspace.read(path)
+    _check_expected(path, before, expected_sha256)
+    if not dry_run:
+        check_writable(state, path, adopted=change is None)
+    if change is None and before == state.incumbent_source(path):
+        raise Refusal("edit.no_change", f"{path} is the incumbent's: there is nothing to adopt")
+    after = _changed(path, before, change)
+    if not dry_run:
+        _write(state, path, before, after)
+    return _answer(state, path, before if change is not None else None, after, dry_run)
+
+
+def check_writable(state: State, path: str, *, adopted: bool = False) -> None:
+    """Return if a file of the surface may be written now, or taken as it is.
+
+    Raises:
+        Refusal: The moment is wrong, or the file holds what the ledger does not know.
+        Fault: Somebody moved the research branch.
+    """
+    state.check_turn()
+    _check_baseline(state)
+    if not adopted:
+        _check_known(state, path, state.rooms.workspace.read(path))
+
+
+def against_incumbent(state: State, path: str, content: bytes) -> EditAnswer:
+    """Show a staged file as a change of the incumbent's."""
+    return _answer(state, path, None, content, dry_run=False)
 
 
 def only_file(state: State) -> str:
@@ -139,6 +167,9 @@ def only_file(state: State) -> str:
 def _changed(path: str, before: bytes, change: Change | None) -> bytes:
     if isinstance(change, WholeFile):
         return _checked(path, before, edits.apply(before.decode(errors="replace"), change))
+    if isinstance(change, bytes):
+        decode_source(change, path)
+        return change
     source = decode_source(before, path)
     return before if change is None else _checked(path, before, edits.apply(source, change))
 

@@ -35,6 +35,8 @@ def settle(rooms: Rooms) -> None:
             rooms.ledger.append(Done(trial=trial.id))
         elif trial.phase is Phase.APPLYING and trial.research == here:
             applying.finish(rooms, trial)
+        elif trial.phase is Phase.CLOSING and trial.research == here:
+            applying.close(rooms, trial)
 
 
 def conclude(rooms: Rooms, trial_id: int) -> None:

@@ -59,8 +59,12 @@ class State:
     @property
     def expected_head(self) -> str:
         """Return the commit that the research branch is at unless somebody moved it."""
-        applied = [t.applying_to for t in self.trials if t.phase is Phase.DONE and t.applying_to]
-        return applied[-1] if applied else self.recipe.commit
+        for trial in reversed(self.trials):
+            if trial.phase is Phase.DONE and trial.closing:
+                return trial.closing.new
+            if trial.phase is Phase.DONE and trial.applying_to:
+                return trial.applying_to
+        return self.recipe.commit
 
     def check_turn(self) -> None:
         """Return if the candidate may be edited or tried now.

@@ -161,13 +161,22 @@ class Repository:
         found = (what for name, what in _IN_PROGRESS.items() if (self.git_dir / name).exists())
         return next(found, None)
 
-    def checked_out_elsewhere(self, ref: str) -> bool:
-        """Tell whether another worktree of this repository has a branch checked out."""
+    def checked_out_elsewhere(self, ref: str) -> Path | None:
+        """Return another worktree of this repository that has a branch checked out, if any."""
         blocks = self.git.run("worktree", "list", "--porcelain").split(b"\n\n")
         mine = b"worktree " + os.fsencode(self.root)
         branch = b"branch " + os.fsencode(ref)
         lines = (block.splitlines() for block in blocks)
-        return any(branch in block and block[0] != mine for block in lines)
+        others = (block[0] for block in lines if branch in block and block[0] != mine)
+        found = next(others, None)
+        return None if found is None else Path(os.fsdecode(found.removeprefix(b"worktree ")))
+
+    def branches_with(self, commit: str) -> dict[str, str]:
+        """List the local branches that a commit is part of, and what each points at."""
+        form = "--format=%(objectname) %(refname:lstrip=2)"
+        listed = self.git.run("for-each-ref", form, f"--contains={commit}", "refs/heads")
+        lines = (line.partition(" ") for line in os.fsdecode(listed).splitlines())
+        return {name: oid for oid, _, name in lines}
 
 
 def _not_usable(path: Path, err: str) -> str:
