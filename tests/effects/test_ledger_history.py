@@ -184,7 +184,7 @@ def agrees(ledger: Ledger, research: str, trials: list[TrialRecord]) -> None:
     assert ledger.last_kept(research, before=4) == max(
         (t for t in kept if t.id < 4), key=lambda t: t.id, default=None
     )
-    assert ledger.last_moved(research) == (moved[-1] if moved else None)
+    assert ledger.left_at(research) == (moved[-1].applying_to if moved else None)
     assert ledger.last_measured(research) == (valued[-1][1] if valued else None)
     directions: tuple[tuple[Direction, int], ...] = (("minimize", 1), ("maximize", -1))
     for direction, sign in directions:

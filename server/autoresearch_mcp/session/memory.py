@@ -63,18 +63,19 @@ def recall(rooms: Rooms) -> Recollection:
     state = look(rooms)
     protocol = state.recipe.protocol
     metric = protocol.measurement.primary_metric
-    decided = [t for t in reversed(state.trials) if t.verdict is not None]
+    trials, ledger, research = state.trials, rooms.ledger, state.research or ""
+    decided = [t for t in reversed(trials) if t.verdict is not None]
     ideas = [_line(idea) for idea in _ideas(decided)]
     listed = _fitting(ideas)
-    baseline = views.incumbent_view(next((t for t in state.trials if t.baseline and t.kept), None))
+    baseline = views.incumbent_view(ledger.first_kept(research))
     return Recollection(
         goal=views.short(protocol.meta.purpose_statement or "", _GOAL_CHARACTERS),
         metric=f"{metric.name}, {metric.direction}",
         branch=state.research,
-        trials=len(state.trials),
+        trials=len(trials),
         baseline=baseline.value if baseline else None,
         incumbent=views.incumbent_view(state.incumbent),
-        noise=_noise(state.trials),
+        noise=_noise(trials),
         last_verdicts=[f"{t.id} {_outcome(t)}" for t in decided[:_LAST_VERDICTS]],
         ideas_tried=listed,
         ideas_left_out=len(ideas) - len(listed),

@@ -50,9 +50,12 @@ def overview(rooms: Rooms) -> Overview:
     state = look(rooms)
     metric = state.recipe.protocol.measurement.primary_metric
     bench = Bench(rooms, state.recipe)
-    baseline = views.incumbent_view(next((t for t in state.trials if t.baseline and t.kept), None))
+    ledger, research = rooms.ledger, state.research or ""
+    baseline = views.incumbent_view(ledger.first_kept(research))
     incumbent = views.incumbent_view(state.incumbent)
-    lines = [views.trial_line(trial) for trial in state.trials]
+    counts: Counter[str] = Counter()
+    for trial, count in ledger.kinds(research):
+        counts[views.trial_line(trial).status] += count
     return Overview(
         repository=str(rooms.repository.root),
         branch=state.head.branch,
@@ -63,9 +66,9 @@ def overview(rooms: Rooms) -> Overview:
         baseline=baseline,
         incumbent=incumbent,
         gain=_gain(baseline, incumbent, metric.direction),
-        total=len(lines),
-        counts=dict(Counter(line.status for line in lines)),
-        trials=lines[-MOST_LISTED:],
+        total=counts.total(),
+        counts=dict(counts),
+        trials=[views.trial_line(trial) for trial in ledger.newest(research, MOST_LISTED)],
         under_way=_under_way(state, bench),
         next_step=_next_step(state, bench),
     )
@@ -84,8 +87,7 @@ def _under_way(state: State, bench: Bench) -> TrialView | None:
     trial = state.under_way
     if trial is None:
         return None
-    trials = state.rooms.ledger.trials(trial.research)
-    return views.trial_view(state.rooms, trial, trials, bench.budget)
+    return views.trial_view(state.rooms, trial, bench.budget)
 
 
 def _next_step(state: State, bench: Bench) -> str:

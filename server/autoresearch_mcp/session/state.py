@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import ResearchStarted
 from autoresearch_mcp.core.protocol import differences
-from autoresearch_mcp.core.trial import Phase, TrialRecord
+from autoresearch_mcp.core.trial import TrialRecord
 from autoresearch_mcp.effects.repository import Head
-from autoresearch_mcp.session import court
 from autoresearch_mcp.session.recipe import PROTOCOL_FILE, Recipe, recipe_at
 from autoresearch_mcp.session.rooms import Rooms
 
@@ -27,14 +26,12 @@ class State:
             or at HEAD where none has.
         head: The user's HEAD.
         started: How the research run that HEAD is on began; None where there is none.
-        trials: The trials of the research run that HEAD is on, oldest first.
     """
 
     rooms: Rooms
     recipe: Recipe
     head: Head
     started: ResearchStarted | None
-    trials: tuple[TrialRecord, ...]
 
     @property
     def research(self) -> str | None:
@@ -42,9 +39,14 @@ class State:
         return self.started.research if self.started else None
 
     @property
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """Return the trials of the research run, oldest first: all of them, read anew."""
+        return self.rooms.ledger.trials(self.research) if self.research else ()
+
+    @property
     def incumbent(self) -> TrialRecord | None:
         """Return the trial whose candidate the branch holds, None before the baseline."""
-        return court.incumbent_of(self.trials)
+        return self.rooms.ledger.last_kept(self.research) if self.research else None
 
     @property
     def under_way(self) -> TrialRecord | None:
@@ -54,17 +56,15 @@ class State:
     @property
     def awaiting_application(self) -> TrialRecord | None:
         """Return the decided trial that commit_or_revert has not been called for."""
-        return next((t for t in reversed(self.trials) if t.awaits_application), None)
+        unfinished = reversed(self.rooms.ledger.unfinished())
+        mine = (t for t in unfinished if t.research == self.research)
+        return next((t for t in mine if t.awaits_application), None)
 
     @property
     def expected_head(self) -> str:
         """Return the commit that the research branch is at unless somebody moved it."""
-        for trial in reversed(self.trials):
-            if trial.phase is Phase.DONE and trial.closing:
-                return trial.closing.new
-            if trial.phase is Phase.DONE and trial.applying_to:
-                return trial.applying_to
-        return self.recipe.commit
+        left_at = self.rooms.ledger.left_at(self.research) if self.research else None
+        return left_at or self.recipe.commit
 
     def check_turn(self) -> None:
         """Return if the candidate may be edited or tried now.
@@ -146,5 +146,4 @@ def look(rooms: Rooms) -> State:
     head = rooms.repository.head()
     started = rooms.ledger.research(head.branch) if head.branch else None
     commit = started.base if started else head.commit
-    trials = rooms.ledger.trials(started.research) if started else ()
-    return State(rooms, recipe_at(rooms.repository, commit), head, started, trials)
+    return State(rooms, recipe_at(rooms.repository, commit), head, started)

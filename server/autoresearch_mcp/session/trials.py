@@ -1,11 +1,9 @@
 """What can be asked about trials, and done with them once they have started."""
 
 import time
-from collections.abc import Sequence
 
 from autoresearch_mcp.core.errors import Refusal
 from autoresearch_mcp.core.events import CancelRequested
-from autoresearch_mcp.core.measurement import Direction
 from autoresearch_mcp.core.trial import Phase, TrialRecord
 from autoresearch_mcp.effects import processes
 from autoresearch_mcp.session import applying, views
@@ -42,8 +40,7 @@ def show(rooms: Rooms, trial_id: int) -> TrialView:
 def peek(rooms: Rooms, trial: TrialRecord) -> TrialView:
     """Show a trial as the ledger has it, changing nothing."""
     recipe = recipe_of(rooms, trial.research)
-    trials = rooms.ledger.trials(trial.research)
-    return views.trial_view(rooms, trial, trials, Bench(rooms, recipe).budget)
+    return views.trial_view(rooms, trial, Bench(rooms, recipe).budget)
 
 
 def find(rooms: Rooms, trial_id: int) -> TrialRecord:
@@ -114,27 +111,22 @@ def metrics(
     state = look(rooms)
     metric = state.recipe.protocol.measurement.primary_metric
     count = min(last, _MOST_BESIDE_A_LOG if log.wanted else _MOST_LISTED)
-    listed = _best(state.trials, metric.direction)[:count] if best else state.trials[-count:]
+    ledger, research = rooms.ledger, state.research or ""
+    newest = ledger.newest(research, count)
+    listed = ledger.best(research, metric.direction, count) if best else newest
     asked = find(rooms, trial_id) if trial_id is not None else None
-    newest = asked or (state.trials[-1] if state.trials else None)
+    shown = asked or (newest[-1] if newest else None)
     return MetricsView(
         metric=f"{metric.name}, {metric.direction}",
         trials=[] if asked else [views.trial_line(t) for t in listed],
-        total=len(state.trials),
+        total=ledger.count(research),
         incumbent=views.incumbent_view(state.incumbent),
         trial=peek(rooms, asked) if asked else None,
-        log=views.log_text(rooms, newest, log) if newest and log.wanted else None,
-        next_step=views.next_step(newest)
-        if newest
+        log=views.log_text(rooms, shown, log) if shown and log.wanted else None,
+        next_step=views.next_step(shown)
+        if shown
         else "Call run_trial(hypothesis='baseline') to measure the unmodified recipe.",
     )
-
-
-def _best(trials: Sequence[TrialRecord], direction: Direction) -> list[TrialRecord]:
-    """Return the trials that have a value, best first."""
-    sign = 1 if direction == "minimize" else -1
-    valued = [(t.outcome.value, t) for t in trials if t.outcome and t.outcome.value is not None]
-    return [trial for _, trial in sorted(valued, key=lambda pair: sign * pair[0])]
 
 
 def _applied(trial: TrialRecord, notes: tuple[str, ...]) -> AppliedView:

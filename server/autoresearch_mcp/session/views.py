@@ -99,18 +99,17 @@ def outcome_view(outcome: Outcome, hint: str | None = None) -> OutcomeView:
     )
 
 
-def trial_view(
-    rooms: Rooms, trial: TrialRecord, trials: tuple[TrialRecord, ...], budget: Budget
-) -> TrialView:
+def trial_view(rooms: Rooms, trial: TrialRecord, budget: Budget) -> TrialView:
     """Show where a trial stands.
 
     Args:
-        rooms: Where its logs are.
+        rooms: Where its logs and the trials before it are.
         trial: The trial.
-        trials: All trials of its research run.
         budget: The limits in force.
     """
-    incumbent = next((t for t in reversed(trials) if t.kept and t.id != trial.id), None)
+    incumbent = rooms.ledger.last_kept(trial.research)
+    if incumbent is not None and incumbent.id == trial.id:
+        incumbent = rooms.ledger.last_kept(trial.research, before=trial.id)
     return TrialView(
         trial_id=trial.id,
         status=_status(trial),
@@ -118,7 +117,7 @@ def trial_view(
         baseline=trial.baseline,
         candidate=trial.candidate[:_SHORT],
         elapsed_s=round(_elapsed(trial), 1),
-        eta_s=_eta(trial, trials, budget),
+        eta_s=_eta(rooms, trial, budget),
         budget=budget_view(budget),
         progress=_progress(rooms, trial),
         incumbent=incumbent_view(incumbent),
@@ -188,12 +187,14 @@ def _elapsed(trial: TrialRecord) -> float:
     return max(0.0, (end - datetime.fromisoformat(trial.staged_at)).total_seconds())
 
 
-def _eta(trial: TrialRecord, trials: tuple[TrialRecord, ...], budget: Budget) -> float | None:
+def _eta(rooms: Rooms, trial: TrialRecord, budget: Budget) -> float | None:
     """Estimate the seconds to the verdict from the last measured run, else from the budget."""
     if not trial.undecided:
         return None
-    measured = [t.outcome.seconds for t in trials if t.outcome and t.outcome.value is not None]
-    expected = measured[-1] if measured else budget.training_seconds + _STARTUP_SECONDS
+    measured = rooms.ledger.last_measured(trial.research)
+    expected = budget.training_seconds + _STARTUP_SECONDS
+    if measured is not None and measured.outcome is not None:
+        expected = measured.outcome.seconds
     run = trial.current_run
     since = now() - datetime.fromisoformat(run.started_at) if run else None
     return round(max(1.0, expected - (since.total_seconds() if since else 0.0)), 0)

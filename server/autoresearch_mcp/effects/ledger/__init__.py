@@ -13,7 +13,8 @@ shows. The tables beside the events are projections of them, written in the same
 that reading is fast and can never disagree.
 """
 
-from autoresearch_mcp.effects.ledger.book import Ledger, Rebuilt
+from autoresearch_mcp.effects.ledger.book import Ledger, Rebuilt, append
 from autoresearch_mcp.effects.ledger.changed import Changed
+from autoresearch_mcp.effects.ledger.opening import connected
 
-__all__ = ["Changed", "Ledger", "Rebuilt"]
+__all__ = ["Changed", "Ledger", "Rebuilt", "append", "connected"]

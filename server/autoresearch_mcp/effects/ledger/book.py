@@ -63,7 +63,7 @@ class Ledger(Reader):
             db.execute("BEGIN IMMEDIATE")
             (last,) = db.execute("SELECT coalesce(max(id), 0) FROM trial").fetchone()
             event = make(last + 1)
-            _append(db, event)
+            append(db, event)
             db.execute("COMMIT")
         return event
 
@@ -111,7 +111,7 @@ class Ledger(Reader):
             db.execute("BEGIN IMMEDIATE")
             checked = check(db, whole=False)
             if checked.seq - checked.since >= self._checkpoint_every:
-                _append(db, Checkpointed(version=schema.VERSION, digest=checked.digest))
+                append(db, Checkpointed(version=schema.VERSION, digest=checked.digest))
             db.execute("COMMIT")
 
     def rebuild(self, progress: Progress | None = None) -> Rebuilt:
@@ -148,7 +148,8 @@ class Ledger(Reader):
             return check(db, whole=whole, progress=progress).seq
 
 
-def _append(db: sqlite3.Connection, event: Event) -> None:
+def append(db: sqlite3.Connection, event: Event) -> None:
+    """Add one event and what it adds up to, within the caller's transaction."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     body = event.model_dump_json()
     last = db.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()

@@ -78,10 +78,14 @@ class Reader:
         kept = "research = ? AND verdict = 'keep' AND phase <> 'decided'"
         return self._first(f"{kept} ORDER BY id", research)
 
-    def last_moved(self, research: str) -> TrialRecord | None:
-        """Return the last settled trial that says where the branch has gone."""
-        where = "research = ? AND moved_to IS NOT NULL AND phase = 'done' ORDER BY id DESC"
-        return self._first(where, research)
+    def left_at(self, research: str) -> str | None:
+        """Return the commit that the last settled trial left the branch at; None without one."""
+        query = (
+            "SELECT moved_to FROM trial WHERE research = ? AND moved_to IS NOT NULL "
+            "AND phase = 'done' ORDER BY id DESC LIMIT 1"
+        )
+        rows = self._select(query, research)
+        return rows[0][0] if rows else None
 
     def last_measured(self, research: str) -> TrialRecord | None:
         """Return the last trial that has a value."""

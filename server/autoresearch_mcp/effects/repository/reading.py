@@ -79,6 +79,11 @@ class Repository:
         Raises:
             Fault: There is no commit yet.
         """
+        # Every call of every tool asks this: one process where it can be told at once.
+        reply = self.git.ask("rev-parse", "HEAD^{commit}", "--symbolic-full-name", "HEAD")
+        if reply.status == 0:
+            commit, _, name = os.fsdecode(reply.out).rstrip("\n").partition("\n")
+            return Head(commit, None if name == "HEAD" else name)
         reply = self.git.ask("symbolic-ref", "--quiet", "HEAD")
         if reply.status == 0:
             ref = os.fsdecode(reply.out).rstrip("\n")
