@@ -177,11 +177,12 @@ async def through_the_server(short: Path, long: Path, starts: int, calls: int) -
     times = [(await start(short), await start(long)) for _ in range(starts)]
     first, second = (statistics.median(column) for column in zip(*times, strict=True))
     print(row("server start", first, second), flush=True)
-    for name, arguments in (
-        ("get_metrics p99", {}),
-        ("get_metrics best p99", {"best": True}),
-        ("get_metrics trial_id p99", {"trial_id": 1}),
-    ):
+    questions: dict[str, dict[str, object]] = {
+        "get_metrics p99": {},
+        "get_metrics best p99": {"best": True},
+        "get_metrics trial_id p99": {"trial_id": 1},
+    }
+    for name, arguments in questions.items():
         print(row(name, await p99(short, calls, arguments), await p99(long, calls, arguments)))
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from autoresearch_mcp.core.events import (
     Applying,
     CancelRequested,
+    Closing,
     Decided,
     Done,
     Edited,
@@ -33,6 +34,7 @@ from autoresearch_mcp.core.events import (
 )
 from autoresearch_mcp.core.measurement import Direction
 from autoresearch_mcp.core.trial import (
+    Move,
     Outcome,
     OutcomeKind,
     ProcessId,
@@ -93,6 +95,9 @@ class Step:
                 trial=trial, verdict=Verdict(status=self.status, reason=self.word)
             ),
             "applying": lambda: Applying(trial=trial, old="b" * 40, new=self.word * 40),
+            "closing": lambda: Closing(
+                trial=trial, move=Move(old="b" * 40, new=self.word * 39 + "c")
+            ),
             "done": lambda: Done(trial=trial),
             "edited": lambda: Edited(
                 research=research, path="train.py", before=self.word, after=f"{self.value}"
@@ -104,10 +109,13 @@ class Step:
 
 KINDS = (
     *("staged", "queued", "running", "run_started", "run_finished", "cancel_requested"),
-    *("measured", "decided", "applying", "done", "edited", "exported"),
+    *("measured", "decided", "applying", "done", "closing", "edited", "exported"),
 )
 # Most steps follow the usual order, so that trials get somewhere; the rest are what they may.
-ORDER = ("staged", "queued", "running", "run_started", "run_finished", "measured", "decided")
+ORDER = (
+    *("staged", "queued", "running", "run_started", "run_finished"),
+    *("measured", "decided", "applying", "done"),
+)
 steps = st.lists(
     st.builds(
         Step,
@@ -173,7 +181,8 @@ def test_every_answer_is_what_the_events_add_up_to(
 
 def agrees(ledger: Ledger, research: str, trials: list[TrialRecord]) -> None:
     kept = [t for t in trials if t.kept]
-    moved = [t for t in trials if t.applying_to and t.phase == "done"]
+    settled = [t for t in trials if t.phase == "done"]
+    moves = [t.closing.new if t.closing else t.applying_to for t in settled]
     valued = [(t.outcome.value, t) for t in trials if t.outcome and t.outcome.value is not None]
     assert ledger.started(research) == started(research)
     assert ledger.trials(research) == tuple(trials)
@@ -184,7 +193,7 @@ def agrees(ledger: Ledger, research: str, trials: list[TrialRecord]) -> None:
     assert ledger.last_kept(research, before=4) == max(
         (t for t in kept if t.id < 4), key=lambda t: t.id, default=None
     )
-    assert ledger.left_at(research) == (moved[-1].applying_to if moved else None)
+    assert ledger.left_at(research) == next((m for m in reversed(moves) if m), None)
     assert ledger.last_measured(research) == (valued[-1][1] if valued else None)
     directions: tuple[tuple[Direction, int], ...] = (("minimize", 1), ("maximize", -1))
     for direction, sign in directions:
