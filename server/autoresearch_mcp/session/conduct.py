@@ -42,10 +42,15 @@ def conduct(rooms: Rooms, trial_id: int) -> None:
 
 def lease_path() -> Path:
     """Return the lock that makes trials on this machine wait for each other."""
+    return state_folder() / "lease"
+
+
+def state_folder() -> Path:
+    """Return where this program keeps what belongs to the machine, not to a recipe."""
     named = Path(os.environ.get("XDG_STATE_HOME", ""))
     # The standard for these variables has relative paths ignored.
     state = named if named.is_absolute() else Path.home() / ".local" / "state"
-    return state / "autoresearch-mcp" / "lease"
+    return state / "autoresearch-mcp"
 
 
 class Conductor:

@@ -1,5 +1,6 @@
 """What every tool works with: one session call in a worker thread, and a bounded wait."""
 
+import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.session import trials
 from autoresearch_mcp.session.answers import TrialView
 from autoresearch_mcp.session.rooms import Rooms
+from autoresearch_mcp.tools.tasks import TaskSession
 
 _T = TypeVar("_T")
 
@@ -80,6 +82,8 @@ class Desk:
         return await self.ask(show)
 
     def _limit(self, ctx: Context, wait_s: float | None) -> float:
+        if isinstance(ctx.session, TaskSession):  # no request waits: nothing can time out
+            return math.inf if wait_s is None else wait_s
         known = _patience_of(ctx)
         if self.max_wait is not None:
             known = Patience(self.max_wait, self.max_wait)

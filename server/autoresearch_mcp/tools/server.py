@@ -1,14 +1,19 @@
 """Put the server together: one recipe, every tool of it."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from inspect import cleandoc
 
+import anyio
+from anyio.abc import TaskGroup
 from mcp.server.mcpserver import MCPServer
 
 from autoresearch_mcp.session.instructions import instructions
 from autoresearch_mcp.session.rooms import Rooms
 from autoresearch_mcp.tools import acting, looking
 from autoresearch_mcp.tools.desk import Desk
+from autoresearch_mcp.tools.tasks import Tasks
 
 _TOOLS = (
     *(looking.recipe, acting.edits, acting.runs, looking.results, acting.verdicts),
@@ -17,15 +22,24 @@ _TOOLS = (
 """In the order of the loop, which is the order that agents see."""
 
 
+LONG = frozenset({"run_trial", "wait_trial"})
+"""Tools whose calls may take as long as a trial."""
+
+
 def build_server(
-    rooms: Rooms, *, max_wait: float | None = None, read_only: bool = False
-) -> MCPServer:
+    rooms: Rooms,
+    *,
+    max_wait: float | None = None,
+    read_only: bool = False,
+    tasks: frozenset[str] = LONG,
+) -> MCPServer[TaskGroup]:
     """Return the server for one recipe.
 
     Args:
         rooms: The recipe's rooms.
         max_wait: The operator's word on how long one call may wait, seconds.
         read_only: Offer only what changes nothing.
+        tasks: Tools that answer with a task where the client understands that.
 
     Raises:
         Fault: The recipe cannot be used.
@@ -36,12 +50,22 @@ def build_server(
         version=version("autoresearch-mcp"),
         instructions=instructions(rooms),
         log_level="WARNING",
+        lifespan=_lifespan,
+        extensions=[Tasks(tasks)] if tasks else [],
     )
     desk = Desk(rooms, max_wait)
     for register in _TOOLS:
         register(server, desk)
     _finish(server, read_only=read_only)
     return server
+
+
+@asynccontextmanager
+async def _lifespan(_server: MCPServer[TaskGroup]) -> AsyncGenerator[TaskGroup]:
+    """Hold the calls that go on without their request; they end with the server."""
+    async with anyio.create_task_group() as group:
+        yield group
+        group.cancel_scope.cancel()
 
 
 def _finish(server: MCPServer, *, read_only: bool) -> None:
