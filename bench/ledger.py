@@ -36,9 +36,9 @@ from autoresearch_mcp.core.events import (
     RunFinished,
     Running,
     RunStarted,
-    Setting,
     Staged,
 )
+from autoresearch_mcp.core.setting import Setting
 from autoresearch_mcp.core.trial import (
     Outcome,
     OutcomeKind,

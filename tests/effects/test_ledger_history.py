@@ -27,12 +27,12 @@ from autoresearch_mcp.core.events import (
     RunFinished,
     Running,
     RunStarted,
-    Setting,
     Staged,
     TrialEvent,
     advance,
 )
 from autoresearch_mcp.core.measurement import Direction
+from autoresearch_mcp.core.setting import Setting
 from autoresearch_mcp.core.trial import (
     Move,
     Outcome,

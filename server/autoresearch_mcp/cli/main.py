@@ -86,5 +86,7 @@ def _common() -> argparse.ArgumentParser:
         metavar="PATH",
         help="the recipe's interpreter (default: its .venv, else the server's own)",
     )
-    common.set_defaults(evidence="single", sandbox=None, allow_network=False, memory=None)
+    common.set_defaults(
+        evidence="single", sandbox=None, allow_network=False, memory=None, asset=None
+    )
     return common

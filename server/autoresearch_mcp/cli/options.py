@@ -37,11 +37,24 @@ def add_trial_options(parser: argparse.ArgumentParser) -> None:
         "the machine's)",
     )
     parser.add_argument(
+        "--asset",
+        type=_absolute,
+        action="append",
+        metavar="PATH",
+        help="data outside the repository that runs may read, at the same place below their own "
+        "HOME; may be given again (default: ~/.cache/autoresearch for a recipe that prepares its "
+        "own data)",
+    )
+    parser.add_argument(
         "--evidence",
         choices=["single"],
         default="single",
         help="the rule that keeps or discards (default: %(default)s)",
     )
+
+
+def _absolute(text: str) -> Path:
+    return Path(text).expanduser().absolute()
 
 
 def positive(text: str) -> float:
@@ -108,6 +121,7 @@ def rooms_of(options: argparse.Namespace, server: ProcessId | None = None) -> Ro
         sandbox=options.sandbox,
         allow_network=options.allow_network,
         memory_gib=options.memory,
+        assets=tuple(options.asset) if options.asset else None,
         server=server,
     )
     return Rooms.open(folder_of(options), chosen)

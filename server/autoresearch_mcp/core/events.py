@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from autoresearch_mcp.core.setting import Setting
 from autoresearch_mcp.core.trial import (
     UNDER_WAY,
     Move,
@@ -16,28 +17,6 @@ from autoresearch_mcp.core.trial import (
     Value,
     Verdict,
 )
-
-
-class Setting(Value):
-    """What must stay the same for two results to be ranked together."""
-
-    profile: str | None
-    """Profile of the prepared data; None for a recipe that prepares its own."""
-    data: str | None
-    """Id of the prepared data."""
-    device: str
-    """The accelerator or processor that MLX reports, or the machine's processor."""
-    mlx: str | None
-    python: str
-    blas: str
-    """Route of the CPU's BLAS, "none" where the wheel's own is used."""
-    rankable: bool = True
-    """False for a smoke test, whose results mean nothing."""
-
-    def differences(self, other: "Setting") -> tuple[str, ...]:
-        """List what differs, as "name: before -> after"."""
-        mine, theirs = self.model_dump(), other.model_dump()
-        return tuple(f"{k}: {mine[k]} -> {theirs[k]}" for k in mine if mine[k] != theirs[k])
 
 
 class ResearchStarted(Value):

@@ -6,6 +6,7 @@ Nothing here keeps a trial from running. Each note is `(JSON path, text)`.
 from collections.abc import Iterator
 
 from autoresearch_mcp.core.command import parse_command
+from autoresearch_mcp.core.document import size_bytes
 from autoresearch_mcp.core.protocol_schema import Protocol
 
 Note = tuple[str, str]
@@ -76,6 +77,17 @@ def _shown_only(protocol: Protocol) -> Iterator[Note]:
     sandbox = protocol.environment.sandbox
     if sandbox and sandbox.image:
         yield "environment.sandbox.image", "shown only: runs use the recipe's own interpreter"
+    if sandbox and sandbox.cpus:
+        yield "environment.sandbox.cpus", "shown only: a run gets every core"
+    if sandbox and sandbox.memory and size_bytes(sandbox.memory) is None:
+        yield "environment.sandbox.memory", f"{sandbox.memory!r} is no size, as in '4g'"
+    sampling = protocol.measurement.sampling
+    if sampling and sampling.aggregator != "mean":
+        path = "measurement.sampling.aggregator"
+        yield path, "shown only: the evidence rule compares means"
+    if sampling and sampling.max_relative_std_dev is not None:
+        path = "measurement.sampling.maxRelativeStdDev"
+        yield path, "shown only: the evidence rule measures the noise itself"
     if protocol.provenance.github_mirror:
         yield "provenance.githubMirror", "shown only: the server publishes nothing"
     if protocol.mining_loop.stop_after_successful_pr:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from autoresearch_mcp.core.branches import pattern_problem
 from autoresearch_mcp.core.command import parse_command
 from autoresearch_mcp.core.errors import Fault
+from autoresearch_mcp.core.imports import DEPENDENCY_FILES
 from autoresearch_mcp.core.measurement import PrimaryMetric, SecondaryMetric
 from autoresearch_mcp.core.metrics import extract_problem
 from autoresearch_mcp.core.paths import glob_problem, is_literal, matches, path_problem
@@ -30,6 +31,7 @@ def problems(protocol: Protocol) -> Iterator[str]:
     yield from _overlaps(protocol)
     yield from _harness(protocol)
     yield from _records(protocol)
+    yield from _dependencies(protocol)
     yield from _columns(protocol)
     yield from _command(protocol)
     yield from _stop(protocol)
@@ -87,6 +89,17 @@ def _harness(protocol: Protocol) -> Iterator[str]:
                     f"immutableHarness.paths[{index}]: {path!r} lies in the surface (allowed glob "
                     f"{allowed!r}); the harness may never be editable"
                 )
+
+
+def _dependencies(protocol: Protocol) -> Iterator[str]:
+    if not protocol.environment.constraints.no_new_dependencies:
+        return
+    for index, allowed in enumerate(protocol.mutable_surface.allowed_globs):
+        if DEPENDENCY_FILES.fullmatch(allowed):
+            yield (
+                f"mutableSurface.allowedGlobs[{index}]: {allowed!r} says what is depended on, and "
+                "noNewDependencies is true; only one of the two can hold"
+            )
 
 
 def _records(protocol: Protocol) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -45,6 +46,27 @@ class Interpreter(BaseModel):
     """Installed MLX back ends for Linux; more than one overwrite each other."""
     problem: str | None
     """Why MLX cannot be imported, where it is installed and cannot."""
+
+
+@lru_cache(maxsize=4)
+def distributions(python: Path) -> dict[str, list[str]]:
+    """Return the installed distributions that bring each top-level module.
+
+    Raises:
+        Fault: The interpreter does not start or does not answer.
+    """
+    code = "import importlib.metadata as m, json; print(json.dumps(m.packages_distributions()))"
+    try:
+        answer = subprocess.run(
+            [str(python), "-I", "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_SECONDS,
+            check=True,
+        )
+        return json.loads(answer.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise Fault(f"the recipe's interpreter {python} does not work: {error}") from error
 
 
 def choose(root: Path, override: Path | None) -> Path:

@@ -10,8 +10,8 @@ from autoresearch_mcp.core import budget
 from autoresearch_mcp.core.budget import Budget
 from autoresearch_mcp.core.command import Command
 from autoresearch_mcp.core.errors import Fault
-from autoresearch_mcp.core.events import Setting
-from autoresearch_mcp.effects import blas, interpreter, launcher, prepared
+from autoresearch_mcp.core.setting import Setting
+from autoresearch_mcp.effects import assets, blas, hardware, interpreter, launcher, prepared
 from autoresearch_mcp.effects.blas import Blas
 from autoresearch_mcp.effects.interpreter import Interpreter
 from autoresearch_mcp.effects.prepared import PreparedData
@@ -47,12 +47,34 @@ class Bench:
         digest = self.recipe.harness.get(HARNESS_ENTRY, "")
         return prepared.find(digest, prepared.cache_folder())
 
+    @cached_property
+    def assets(self) -> tuple[Path, ...]:
+        """Return the data outside the repository that runs may read."""
+        chosen = self.options.assets
+        if chosen is not None:
+            return chosen
+        return () if self.recipe.reads_run_file else assets.default()
+
+    @property
+    def has_network(self) -> bool:
+        """Tell whether runs may use the network: both protocol and operator must want it."""
+        policy = self.recipe.protocol.environment.constraints.network_policy
+        return self.options.allow_network and policy == "full"
+
     def check_ready(self) -> None:
         """Return if a run could start now.
 
         Raises:
-            Fault: The harness needs data that nobody has prepared, or MLX does not load.
+            Fault: The harness needs data that nobody has prepared, an asset is missing, MLX does
+                not load, or the network would have to be narrower than any sandbox can make it.
         """
+        for asset in self.assets:
+            assets.check(asset)
+        if self.has_network and self.recipe.protocol.environment.constraints.network_allowlist:
+            raise Fault(
+                "environment.constraints.networkAllowlist names hosts, and no sandbox here can "
+                "hold a run to them: leave --allow-network out, or take the list out"
+            )
         if self.recipe.reads_run_file and self.data is None:
             raise Fault(
                 f"no prepared data for this {HARNESS_ENTRY} under {prepared.cache_folder()}: "
@@ -102,6 +124,8 @@ class Bench:
             python=self.interpreter.python,
             blas=self.blas.route,
             rankable=manifest.rankable if manifest else True,
+            machine=hardware.fingerprint(),
+            assets=assets.fingerprint(self.assets),
         )
 
     def arm(self, code: str) -> str:

@@ -8,7 +8,7 @@ from autoresearch_mcp.core.edits import Replacement, WholeFile
 from autoresearch_mcp.core.errors import Refusal
 from autoresearch_mcp.core.events import Edited
 from autoresearch_mcp.core.source import decode_source, encode_source
-from autoresearch_mcp.session import memory, views
+from autoresearch_mcp.session import dependencies, memory, views
 from autoresearch_mcp.session.answers import EditAnswer, RecipeView
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.recipe import PROTOCOL_FILE
@@ -39,7 +39,7 @@ def read_recipe(rooms: Rooms, path: str | None, first_line: int) -> RecipeView:
         Refusal: The path is neither surface nor harness, or the page does not exist.
     """
     state = look(rooms)
-    path = path or only_file(state)
+    path = path or state.recipe.files[0]
     editable = path in state.recipe.files
     content = rooms.workspace.read(path) if editable else _harness_file(state, path)
     text, next_line, total = _page(content.decode(errors="replace"), first_line)
@@ -129,6 +129,7 @@ def stage(
     if change is None and before == state.incumbent_source(path):
         raise Refusal("edit.no_change", f"{path} is the incumbent's: there is nothing to adopt")
     after = _changed(path, before, change)
+    dependencies.check(state, path, after.decode())
     if not dry_run:
         _write(state, path, before, after)
     return _answer(state, path, before if change is not None else None, after, dry_run)

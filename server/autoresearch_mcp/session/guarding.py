@@ -4,12 +4,15 @@ from pathlib import Path
 
 import psutil
 
+from autoresearch_mcp.core.document import size_bytes
+from autoresearch_mcp.core.protocol_schema import SandboxPreferences
 from autoresearch_mcp.core.trial import Trust, TrustLevel
-from autoresearch_mcp.effects import launcher
+from autoresearch_mcp.effects import assets, launcher
 from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.effects.sandbox import files, probe, scratch
 from autoresearch_mcp.effects.sandbox.policy import (
     DEFAULT_SCRATCH_BYTES,
+    DEFAULT_TASKS,
     Bare,
     Devices,
     Policy,
@@ -30,8 +33,13 @@ _CAP_GIB = DEFAULT_SCRATCH_BYTES / 2**30
 _DEVICES: dict[str, Devices] = {"cuda": "cuda", "metal": "metal"}
 
 
-def _all_gib() -> float:
-    return psutil.virtual_memory().total / 2**30
+def _memory(chosen_gib: float | None, wishes: SandboxPreferences | None) -> int:
+    """Return the most memory of a run, bytes: the operator's word, else the author's wish."""
+    if chosen_gib is not None:
+        return int(chosen_gib * 2**30)
+    most = int(psutil.virtual_memory().total * _MEMORY_SHARE)
+    wish = size_bytes(wishes.memory) if wishes and wishes.memory else None
+    return min(most, wish) if wish else most
 
 
 class Guard:
@@ -48,9 +56,9 @@ class Guard:
         self.bench = bench
         options = bench.options
         self.sandbox: Sandbox = probe.select(options.sandbox)
-        policy = bench.recipe.protocol.environment.constraints.network_policy
-        self._network = options.allow_network and policy == "full"
-        self._memory = int((options.memory_gib or _all_gib() * _MEMORY_SHARE) * 2**30)
+        wishes = bench.recipe.protocol.environment.sandbox
+        self._memory = _memory(options.memory_gib, wishes)
+        self._tasks = min(DEFAULT_TASKS, wishes.pids or DEFAULT_TASKS) if wishes else DEFAULT_TASKS
         self._runtime = files.runtime(bench.interpreter.path)
 
     def policy(self, directory: RunDirectory) -> Policy:
@@ -61,17 +69,24 @@ class Guard:
         if data is not None:
             read += [data.folder / name for name in _OPEN_SPLITS]
             masked += [Path(name) for name in data.manifest.masked]
+        read += [asset.resolve() for asset in bench.assets]
+        masked += assets.holdouts(bench.assets)
         if bench.blas.library is not None:
             read.append(bench.blas.library)
         return Policy(
             read=tuple(path for path in read if path.exists()),
             write=(directory.home, directory.temporary),
             masked=tuple(masked),
-            network=self._network,
+            network=bench.has_network,
             subprocesses=bench.recipe.command.kind == "argv",
             devices=_DEVICES.get(bench.interpreter.device_kind, "none"),
             memory_bytes=self._memory,
+            max_tasks=self._tasks,
         )
+
+    def lend(self, directory: RunDirectory) -> None:
+        """Let the recipe's data outside its repository appear in the run's own home."""
+        assets.lend(self.bench.assets, directory.home)
 
     def overflow(self, directory: RunDirectory) -> str | None:
         """Say that a run fills more room than it may; None while it keeps to it."""

@@ -28,6 +28,7 @@ class Options:
         sandbox: The sandbox of runs; None for the best that works.
         allow_network: Whether runs may use the network where the protocol also says `full`.
         memory_gib: The most memory of a run, GiB; None for nine tenths of the machine's.
+        assets: Data outside the repository that runs may read; None for the usual folder.
         server: The server whose end ends its trials; None where they go on without it.
     """
 
@@ -37,6 +38,7 @@ class Options:
     sandbox: str | None = None
     allow_network: bool = False
     memory_gib: float | None = None
+    assets: tuple[Path, ...] | None = None
 
     def as_arguments(self) -> list[str]:
         """Return the command line that gives a trial's process the same options."""
@@ -45,7 +47,8 @@ class Options:
         sandbox = [] if self.sandbox is None else ["--sandbox", self.sandbox]
         network = ["--allow-network"] if self.allow_network else []
         memory = [] if self.memory_gib is None else ["--memory", str(self.memory_gib)]
-        return [*python, "--evidence", self.preset, *sandbox, *network, *memory, *server]
+        assets = [part for asset in self.assets or () for part in ("--asset", str(asset))]
+        return [*python, "--evidence", self.preset, *sandbox, *network, *memory, *assets, *server]
 
     @property
     def server_is_gone(self) -> bool:

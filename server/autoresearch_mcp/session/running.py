@@ -73,6 +73,7 @@ class Performance:
         files = self._rooms.repository.materialise(
             self._order.commit, self._directory.recipe, without
         )
+        self._guard.lend(self._directory)
         execution = self._execute(lambda: CANCELLED if is_stopped() else self._hopeless())
         if execution.stopped == CANCELLED:
             return None
