@@ -7,7 +7,7 @@ from .conftest import Cli, Recipe
 
 COMMANDS = (
     *("demo", "prepare", "serve", "status", "show", "restore", "finish"),
-    *("doctor", "tools"),
+    *("ledger", "doctor", "tools"),
 )
 
 

@@ -10,6 +10,7 @@ from autoresearch_mcp.cli import (
     demo,
     doctor,
     finish,
+    ledger,
     prepare,
     protocol,
     restore,
@@ -27,7 +28,20 @@ _FAULT = 3
 
 _INTERRUPTED = 130
 
-_COMMANDS = (demo, prepare, protocol, serve, status, show, restore, finish, doctor, tools, trial)
+_COMMANDS = (
+    demo,
+    prepare,
+    protocol,
+    serve,
+    status,
+    show,
+    restore,
+    finish,
+    ledger,
+    doctor,
+    tools,
+    trial,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

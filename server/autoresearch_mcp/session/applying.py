@@ -132,10 +132,9 @@ def export(rooms: Rooms, research: str) -> tuple[str, ...]:
 
 def results_log(rooms: Rooms, recipe: Recipe, research: str, *, upto: int | None = None) -> bytes:
     """Return the results log's content: the lines from before the run, then one per trial."""
-    trials = rooms.ledger.trials(research)
     measurement, log = recipe.protocol.measurement, recipe.protocol.provenance.results_log
     before = rooms.repository.read(recipe.commit, log.path)
-    rows = [t for t in trials if upto is None or t.id <= upto]
+    rows = rooms.ledger.each(research, upto)
     return resultslog.render(before, log, measurement.primary_metric.name, rows)
 
 

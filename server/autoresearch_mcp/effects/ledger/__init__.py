@@ -15,6 +15,7 @@ that reading is fast and can never disagree.
 
 from autoresearch_mcp.effects.ledger.book import Ledger, Rebuilt, append
 from autoresearch_mcp.effects.ledger.changed import Changed
+from autoresearch_mcp.effects.ledger.checking import Progress
 from autoresearch_mcp.effects.ledger.opening import connected
 
-__all__ = ["Changed", "Ledger", "Rebuilt", "append", "connected"]
+__all__ = ["Changed", "Ledger", "Progress", "Rebuilt", "append", "connected"]

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from autoresearch_mcp.effects.ledger.checking import (
     check,
     replay,
 )
-from autoresearch_mcp.effects.ledger.opening import connected
+from autoresearch_mcp.effects.ledger.opening import check_pages, connected
 from autoresearch_mcp.effects.ledger.projecting import project
 from autoresearch_mcp.effects.ledger.reading import Reader
 
@@ -69,14 +70,14 @@ class Ledger(Reader):
 
     def events(self) -> Iterator[tuple[str, Event]]:
         """Yield every event with its time, oldest first."""
-        for at, body in self.lines():
+        for _, at, body, _ in self.lines():
             yield at, EVENT.validate_json(body)
 
-    def lines(self) -> Iterator[tuple[str, str]]:
-        """Yield every event's time and JSON text, oldest first."""
+    def lines(self) -> Iterator[tuple[int, str, str, str]]:
+        """Yield every event's number, time, JSON text and hash, oldest first."""
         if self.path.exists():
             with connected(self.path) as db:
-                yield from db.execute("SELECT at, body FROM event ORDER BY seq")
+                yield from db.execute("SELECT seq, at, body, hash FROM event ORDER BY seq")
 
     def verify(self, progress: Progress | None = None) -> int:
         """Check the whole chain, and that the projections are what it adds up to.
@@ -121,14 +122,18 @@ class Ledger(Reader):
             Changed: The chain breaks: nothing was changed.
         """
         wrong = self._what_is_wrong()
-        with connected(self.path, anew=True) as db:
+        with connected(self.path, anew=True) as db, closing(_empty()) as again:
+            # Nobody else writes until this is closed; the events' own table is all that is read.
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("BEGIN IMMEDIATE")
-            schema.drop_projections(db)
-            schema.run(db, schema.PROJECTIONS)
-            replay(db, db, 0, progress)
-            db.execute("REINDEX event")
-            (count,) = db.execute("SELECT count(*) FROM event").fetchone()
+            events = db.execute("SELECT seq, at, body, hash FROM event ORDER BY seq")
+            again.execute("BEGIN")
+            again.executemany("INSERT INTO event VALUES (?, ?, ?, ?)", events)
             db.execute("COMMIT")
+            replay(again, again, 0, progress)
+            again.execute("COMMIT")
+            again.backup(db)  # all at once or not at all, whatever the old pages hold
+            (count,) = db.execute("SELECT count(*) FROM event").fetchone()
         return Rebuilt(count, wrong)
 
     def _what_is_wrong(self) -> str | None:
@@ -142,10 +147,17 @@ class Ledger(Reader):
         if not self.path.exists():
             return 0
         with connected(self.path) as db:
-            if whole and (damage := db.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
-                raise sqlite3.DatabaseError(damage)
+            if whole:
+                check_pages(db, self.path)
             db.execute("BEGIN")  # one look at events and projections alike
             return check(db, whole=whole, progress=progress).seq
+
+
+def _empty() -> sqlite3.Connection:
+    """Return a ledger of no events, in a place of its own that goes when it is closed."""
+    db = sqlite3.connect("", isolation_level=None)
+    schema.create(db)
+    return db
 
 
 def append(db: sqlite3.Connection, event: Event) -> None:

@@ -14,6 +14,10 @@ from autoresearch_mcp.effects.ledger.checking import replay
 _PATIENCE_SECONDS = 30
 _SECOND_LOOK_SECONDS = 0.05
 _KEEP = "nothing that was recorded is lost"
+_DAMAGED = (
+    "keep the file; `autoresearch-mcp ledger rebuild` mends it where its events can still be read, "
+    "else put a copy from before back"
+)
 _REMEDIES = (
     ("SQLITE_FULL", f"free some disk space and try again; {_KEEP}"),
     ("SQLITE_READONLY", f"make its folder writable for this user and try again; {_KEEP}"),
@@ -22,11 +26,7 @@ _REMEDIES = (
     ("SQLITE_BUSY", f"another process holds it: `fuser FILE` names it; {_KEEP}"),
     ("SQLITE_IOERR", "free some disk space, or look at the disk's health, and try again"),
     ("SQLITE_NOTADB", "it is no ledger: put a copy from before back, or move it away"),
-    (
-        "SQLITE_CORRUPT",
-        "keep the file; `autoresearch-mcp ledger rebuild` mends it where its events can still be "
-        "read, else put a copy from before back",
-    ),
+    ("SQLITE_CORRUPT", _DAMAGED),
 )
 """Start of SQLite's name for an error, and what a person can do about it."""
 
@@ -57,6 +57,17 @@ def connected(path: Path, *, anew: bool = False) -> Generator[sqlite3.Connection
         raise _fault(path, error) from error
     except OSError as error:
         raise Fault(f"the ledger {path} cannot be used: {error.strerror or error}") from error
+
+
+def check_pages(db: sqlite3.Connection, path: Path) -> None:
+    """Let SQLite read every page of a ledger's file, and its indexes against its tables.
+
+    Raises:
+        Fault: Something in it is damaged.
+    """
+    (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        raise Fault(f"the ledger {path} is damaged: {found.splitlines()[-1]}; {_DAMAGED}")
 
 
 def _check_files(path: Path) -> None:

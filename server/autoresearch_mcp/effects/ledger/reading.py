@@ -1,5 +1,6 @@
 """What may be asked of a ledger. Nothing here reads more trials than it answers with."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ from autoresearch_mcp.core.events import ResearchStarted
 from autoresearch_mcp.core.measurement import Direction
 from autoresearch_mcp.core.trial import TrialRecord
 from autoresearch_mcp.effects.ledger.opening import connected
+
+_ANY = 2**63 - 1
+"""The largest number that SQLite takes."""
 
 
 class Reader:
@@ -43,6 +47,24 @@ class Reader:
     def trials(self, research: str) -> tuple[TrialRecord, ...]:
         """Return all trials of a research run, oldest first."""
         return self._records("research = ? ORDER BY id", research)
+
+    def each(self, research: str, upto: int | None = None) -> Iterator[TrialRecord]:
+        """Yield the trials of a research run, oldest first, none of them kept in memory.
+
+        Args:
+            research: The research run.
+            upto: The last trial to yield; all without it.
+        """
+        if self.path.exists():
+            query = "SELECT record FROM trial WHERE research = ? AND id <= ? ORDER BY id"
+            with connected(self.path) as db:
+                for (record,) in db.execute(query, (research, _ANY if upto is None else upto)):
+                    yield TrialRecord.model_validate_json(record)
+
+    def candidates(self) -> Iterator[tuple[int, str]]:
+        """Yield the number and the candidate's commit of every trial, oldest first."""
+        query = "SELECT id, json_extract(record, '$.candidate') FROM trial ORDER BY id"
+        yield from self._select(query)
 
     def count(self, research: str) -> int:
         """Return how many trials a research run has."""
