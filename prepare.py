@@ -57,6 +57,7 @@ PROFILES = {  # in the order of the fields above
     "tiny": Profile("tiny", 64, 2, 60, 4096, 512, 16, 0),  # for tests only
 }
 SPLITS = ("train", "val", "holdout")
+EVALUATION = {"rows": "val/rows.npy", "token_bytes": "tokenizer/token_bytes.npy"}  # what is scored
 SPECIAL_TOKENS = tuple(f"<|reserved_{i}|>" for i in range(4))
 BOS_TOKEN = SPECIAL_TOKENS[0]  # opens every document
 # The pattern GPT-4's tokenizer splits text by, with numbers cut into pairs of digits.
@@ -130,17 +131,21 @@ def newest_prepared(under: Path) -> tuple[Path | None, Profile]:
     return folder, Profile(**manifest["profile"])
 
 
-def settings() -> tuple[Path | None, Profile, float, int | None]:
-    """Return the data folder, the profile, the budget in force and the supervisor's descriptor."""
+def settings() -> dict[str, Any]:
+    """Return what a server tells this run, or the same as it is without one."""
     if run := os.environ.get("AUTORESEARCH_RUN"):
         given = json.loads(Path(run).read_bytes())
-        profile = Profile(**given["profile"])
-        return Path(given["data"]), profile, given["time_budget"], given.get("handover_fd")
+        return {**given, "data": Path(given["data"]), "profile": Profile(**given["profile"])}
     folder, profile = newest_prepared(cache_folder())
-    return folder, profile, profile.time_budget, None
+    return {"data": folder, "profile": profile, "time_budget": profile.time_budget}
 
 
-DATA, PROFILE, TIME_BUDGET, SUPERVISOR = settings()  # TIME_BUDGET: seconds of training
+GIVEN = settings()
+DATA: Path | None = GIVEN["data"]  # folder of the prepared data
+PROFILE: Profile = GIVEN["profile"]
+TIME_BUDGET: float = GIVEN["time_budget"]  # seconds of training
+SUPERVISOR: int | None = GIVEN.get("handover_fd")  # descriptor that leads to the server
+LENT: str | None = GIVEN.get("lent")  # folder of its modules, where the server evaluates
 MAX_SEQ_LEN = PROFILE.max_seq_len  # tokens of context
 EVAL_TOKENS = PROFILE.eval_tokens  # validation tokens scored at the end
 VOCAB_SIZE = PROFILE.vocab_size
@@ -315,11 +320,13 @@ def make_dataloader(
         tokenizer: Not used: documents were tokenised when the data was prepared.
         batch_size: Rows in a batch.
         seq_len: Tokens in a row.
-        split: "train" or "val".
+        split: "train" or "val", which only a run that evaluates its own model can read.
         buffer_size: Documents that packing chooses from.
     """
     if split not in ("train", "val"):
         raise ValueError(f'split is "train" or "val", not {split!r}')
+    if split == "val" and LENT:
+        raise PrepareError("validation data is not in this run: the server evaluates the model")
     rows = split_rows(split, seq_len, buffer_size)
 
     def batches() -> Iterator[tuple[mx.array, mx.array, int]]:
@@ -373,19 +380,25 @@ def score_rows(model: Model, rows: np.ndarray, token_bytes: np.ndarray) -> float
     return nats / (math.log(2) * size) if math.isfinite(nats) else math.nan
 
 
-def evaluation_rows(split: str = "val") -> np.ndarray:
-    """Return the rows of a split that are scored, in order; shape (rows, MAX_SEQ_LEN + 1)."""
-    count = EVAL_TOKENS // MAX_SEQ_LEN
-    return np.stack([row for row, _ in itertools.islice(split_rows(split, MAX_SEQ_LEN), count)])
+def evaluation_rows() -> np.ndarray:
+    """Return the rows that are scored, in order; shape (rows, MAX_SEQ_LEN + 1)."""
+    return np.load(data_file(EVALUATION["rows"])).astype(np.int32)
 
 
 def evaluate_bpb(model: Model, tokenizer: Tokenizer, batch_size: int) -> float:  # noqa: ARG001
     """Return the validation bits per byte of a model: the metric, lower is better.
 
     The same EVAL_TOKENS tokens are scored whatever tokenizer and batch size are given; both
-    arguments are part of the call for the sake of recipes written elsewhere.
+    arguments are part of the call for the sake of recipes written elsewhere. In a server's run
+    the model itself is handed over: the server scores it where nothing else is, in the same
+    micro-batches, and the first model counts.
     """
     tell("handover")
+    if LENT and SUPERVISOR is not None:
+        sys.path.append(LENT)
+        from autoresearch_handover import hand_over  # pyright: ignore[reportMissingImports]
+
+        return hand_over(SUPERVISOR, model)
     return score_rows(model, evaluation_rows(), np.array(get_token_bytes()))
 
 
@@ -518,6 +531,14 @@ def write_split(tokenizer: Tokenizer, documents: Iterable[str], folder: Path) ->
     np.save(folder / "offsets.npy", np.array(offsets, dtype=np.int64))
 
 
+def write_evaluation(folder: Path, profile: Profile) -> None:
+    """Pack the validation rows that are scored, once and for all: rows.npy (uint16)."""
+    tokens, offsets = (np.load(folder / "val" / f"{name}.npy") for name in ("tokens", "offsets"))
+    packed = packed_rows(tokens, offsets, profile.max_seq_len + 1)
+    rows = [row for row, _ in itertools.islice(packed, profile.eval_tokens // profile.max_seq_len)]
+    np.save(folder / EVALUATION["rows"], np.stack(rows).astype("<u2"))
+
+
 def describe(path: Path) -> dict[str, Any]:
     """Return the size and hash of a file."""
     with path.open("rb") as file:
@@ -557,6 +578,7 @@ def build(corpus: Corpus, profile: Profile, data_id: str, folder: Path) -> None:
     for split in SPLITS:
         say(f"tokenising {split} ...")
         write_split(tokenizer, corpus.documents(split), folder / split)
+    write_evaluation(folder, profile)
     files = contents(folder)
     manifest = {
         "format": 1,
@@ -568,6 +590,7 @@ def build(corpus: Corpus, profile: Profile, data_id: str, folder: Path) -> None:
         "corpus": corpus.fingerprint,
         "tokenizer_sha256": files["tokenizer/tokenizer.json"]["sha256"],
         "masked": list(corpus.masked),
+        "evaluation": EVALUATION,
         "rankable": (corpus.source, profile.name) != ("embedded", "full"),
         "files": files,
     }

@@ -14,7 +14,6 @@ from .variants import TRAIN, attacking
 pytestmark = [pytest.mark.anyio, each_level]
 
 TAMPERED = "tampered"
-LEVELS_OF_TRUST = {True: {"printed", "locked"}, False: {"printed"}}
 CASES = (
     Case(
         id="51-overwrite-prepare",
@@ -71,20 +70,23 @@ CASES = (
         bare=Seen(says={"module": "done", "path": "done"}, changed=frozenset({"venv"})),
     ),
     Case(
-        # A trial reads validation data until the server evaluates the model by itself, so
-        # training on it is measured, without the training clock even. The holdout is absent, and
-        # the text it was made from.
+        # Neither validation nor holdout is in a run whose model the server evaluates, nor the text
+        # that they were made from.
         id="59-train-on-val",
         attack="""
         import json
         MASKED = json.loads((prepare.DATA / "manifest.json").read_bytes())["masked"]
         attempt("holdout", lambda: (prepare.DATA / "holdout/tokens.npy").read_bytes())
+        attempt("validation", lambda: (prepare.DATA / "val/rows.npy").read_bytes())
         for name in MASKED:
             attempt("its text", lambda: Path(name).read_bytes())
         """,
         replace=(('MAX_SEQ_LEN, "train")', 'MAX_SEQ_LEN, "val")'),),
-        sandboxed=denied("holdout", "its text"),
-        bare=Seen(says={"holdout": "done", "its text": "done"}),
+        sandboxed=Seen(
+            outcome="crash",
+            says=dict.fromkeys(("holdout", "validation", "its text"), "denied"),
+        ),
+        bare=Seen(says={"holdout": "done", "validation": "done", "its text": "done"}),
     ),
     Case(
         id="60-write-shard-and-token_bytes",
@@ -134,7 +136,8 @@ async def test_the_harness_is_the_one_that_was_committed(arena: Arena, case: Cas
     strike = await arena.strike(case.attack, *case.replace)
 
     case.expected(arena).check(strike)
-    assert strike.trial["outcome"]["trust"] in LEVELS_OF_TRUST[arena.sandboxed]
+    if strike.outcome == "measured":
+        assert strike.trial["outcome"]["trust"] == ("sealed" if arena.sandboxed else "printed")
 
 
 async def test_55_what_lies_in_the_users_tree_is_not_in_the_runs(arena: Arena) -> None:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from autoresearch_mcp.core.logtext import readable
 
-ErrorClass = Literal["syntax", "import", "shape", "nan", "oom", "killed", "other"]
+ErrorClass = Literal["syntax", "import", "shape", "nan", "oom", "killed", "handover", "other"]
 
 MemoryKind = Literal["metal", "cuda", "host", "killed"]
 
@@ -19,6 +19,8 @@ CRASH_HINTS: dict[ErrorClass, str] = {
     "nan": "Training diverged; lower the learning rate or undo what made it unstable.",
     "oom": "Use less memory: a smaller device batch first, then a smaller model.",
     "killed": "The process was killed from outside, most often for memory; make it smaller.",
+    "handover": "Train, then call evaluate_bpb(model, tokenizer, batch_size) of prepare.py once, "
+    "with a model that is made of arrays, modules and functions; the server evaluates it.",
     "other": "Read the end of the log, fix the cause and run again, or try another idea.",
 }
 MEMORY_WORDS: dict[MemoryKind, str] = {

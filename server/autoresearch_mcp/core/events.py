@@ -86,6 +86,16 @@ class RunStarted(Value):
     directory: str
 
 
+class HandedOver(Value):
+    """The run under way handed its model over; no validation token has been shown to it yet."""
+
+    kind: Literal["handed_over"] = "handed_over"
+    trial: int
+    model: str
+    """sha256 of the model's bytes."""
+    size: int
+
+
 class RunFinished(Value):
     """The run under way ended."""
 
@@ -164,6 +174,7 @@ _LaterEvent = (
     Queued
     | Running
     | RunStarted
+    | HandedOver
     | RunFinished
     | CancelRequested
     | Measured
@@ -182,6 +193,7 @@ _ARROWS: dict[str, frozenset[Phase]] = {
     "queued": frozenset({Phase.STAGED}),
     "running": frozenset({Phase.QUEUED}),
     "run_started": frozenset({Phase.RUNNING}),
+    "handed_over": frozenset({Phase.RUNNING}),
     "run_finished": frozenset({Phase.RUNNING}),
     "cancel_requested": UNDER_WAY,
     "measured": UNDER_WAY - {Phase.MEASURED, Phase.AUDITED},
@@ -202,6 +214,10 @@ _LEADS_TO = {
     "done": Phase.DONE,
 }
 """Event -> the phase that follows it; the others leave the phase as it is."""
+
+
+_OF_A_RUN = {"handed_over": ("model",), "run_finished": ("outcome",)}
+"""Event -> what it says about the run under way."""
 
 
 class IllegalStep(Exception):
@@ -229,7 +245,7 @@ def advance(record: TrialRecord | None, event: TrialEvent, at: str) -> TrialReco
         raise IllegalStep(f"trial {record.id} is {record.phase}: {event.kind} cannot follow")
     under_way = record.current_run is not None
     if (isinstance(event, RunStarted) and under_way) or (
-        isinstance(event, RunFinished) and not under_way
+        isinstance(event, RunFinished | HandedOver) and not under_way
     ):
         raise IllegalStep(f"trial {record.id}: {event.kind} cannot follow its last run's state")
     phase = _LEADS_TO.get(event.kind, record.phase)
@@ -250,9 +266,9 @@ def _changes(record: TrialRecord, event: _LaterEvent, at: str) -> dict[str, obje
             fields = event.model_dump(exclude={"kind", "trial"})
             run = Run(number=len(record.runs) + 1, started_at=at, **fields)
             return {"runs": (*record.runs, run)}
-        case RunFinished(outcome=outcome):
-            ended = record.runs[-1].model_copy(update={"outcome": outcome})
-            return {"runs": (*record.runs[:-1], ended)}
+        case HandedOver() | RunFinished():
+            changed = {name: getattr(event, name) for name in _OF_A_RUN[event.kind]}
+            return {"runs": (*record.runs[:-1], record.runs[-1].model_copy(update=changed))}
         case CancelRequested():
             return {"cancel_requested": True}
         case Measured(outcome=outcome):

@@ -39,6 +39,17 @@ class PreparedFile(BaseModel):
     sha256: str
 
 
+class EvaluationFiles(BaseModel):
+    """Which files of the data set say what is scored; both in NumPy's format."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: str
+    """Token ids, uint16, (rows, max_seq_len + 1): inputs, and the target of the last one."""
+    token_bytes: str
+    """Bytes of each token, int32, (vocab_size,): 0 for tokens that are not scored."""
+
+
 class Manifest(BaseModel):
     """What `prepare.py` made."""
 
@@ -57,6 +68,8 @@ class Manifest(BaseModel):
     rankable: bool
     """False for a smoke test: its results are never ranked."""
     files: dict[str, PreparedFile]
+    evaluation: EvaluationFiles | None = None
+    """What the server evaluates on; None where the harness evaluates in the run itself."""
 
 
 def parse_manifest(text: str, where: str) -> Manifest:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from autoresearch_mcp.core.budget import Budget, overrun
 from autoresearch_mcp.core.crash import CRASH_HINTS, ErrorClass, classify_crash
+from autoresearch_mcp.core.evaluation import mismatch
 from autoresearch_mcp.core.measurement import Measurement
 from autoresearch_mcp.core.metrics import extract, reads_test_report
 from autoresearch_mcp.core.stopping import in_words, overstepped
-from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Timing, Trust
+from autoresearch_mcp.core.trial import Evaluation, Outcome, OutcomeKind, Timing, Trust
 
 SETUP = "setup"
 """Error class of a run that could not be made before a person has mended something."""
@@ -19,6 +20,21 @@ CLOCK = "clock"
 
 _LARGEST_CLOCK_JUMP_SECONDS = 2.0
 _CLAIM = re.compile(rb"^training_seconds:[ \t]+([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unevaluated:
+    """Why the server has no metric for a model that it was to evaluate.
+
+    Args:
+        reason: One line.
+        error_class: Its class, for the hint.
+        tried: False where the run ended by itself before it had its answer.
+    """
+
+    reason: str
+    error_class: ErrorClass = "other"
+    tried: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +49,7 @@ class RunFacts:
         clock_jump: Seconds by which the wall clock ran ahead of the monotonic one.
         tampered: What was changed that a run must not change; None when nothing was.
         trust: The level of trust that the run's surroundings give.
+        evaluation: The server's own, or why it came to none; None where the run evaluates.
     """
 
     exit_code: int
@@ -42,6 +59,7 @@ class RunFacts:
     clock_jump: float = 0.0
     tampered: str | None = None
     trust: Trust = field(default_factory=Trust)
+    evaluation: Evaluation | Unevaluated | None = None
 
 
 def outcome_of(
@@ -63,9 +81,10 @@ def outcome_of(
     ended = (
         _spoilt(facts)
         or _stopped(facts, budget)
+        or _unevaluated(facts)
         or _crashed(facts, log, measurement)
         or _over_budget(facts, log, budget, baselines)
-        or _measured(measurement, log)
+        or _measured(measurement, log, facts.evaluation)
     )
     secondary = {
         metric.name: extract(metric.extract, log, metric.name).value if metric.extract else None
@@ -130,7 +149,9 @@ def _stopped(facts: RunFacts, budget: Budget) -> Outcome | None:
 
 def _crashed(facts: RunFacts, log: bytes, measurement: Measurement) -> Outcome | None:
     failed_tests = facts.exit_code == 1 and reads_test_report(measurement.primary_metric.extract)
-    if facts.exit_code == 0 or (failed_tests and _measured(measurement, log).value is not None):
+    if facts.exit_code == 0 or (
+        failed_tests and _measured(measurement, log, facts.evaluation).value is not None
+    ):
         return None
     crash = classify_crash(log, facts.exit_code)
     return Outcome(
@@ -139,6 +160,18 @@ def _crashed(facts: RunFacts, log: bytes, measurement: Measurement) -> Outcome |
         error_class=crash.error_class,
         hint=CRASH_HINTS[crash.error_class],
     )
+
+
+def _unevaluated(facts: RunFacts) -> Outcome | None:
+    failed = facts.evaluation
+    if not isinstance(failed, Unevaluated) or not failed.tried:
+        return None
+    return _without(OutcomeKind.CRASH, failed)
+
+
+def _without(kind: OutcomeKind, failed: Unevaluated) -> Outcome:
+    hint = CRASH_HINTS[failed.error_class]
+    return Outcome(kind=kind, reason=failed.reason, error_class=failed.error_class, hint=hint)
 
 
 def _over_budget(
@@ -159,9 +192,22 @@ def _over_budget(
     )
 
 
-def _measured(measurement: Measurement, log: bytes) -> Outcome:
+def _measured(
+    measurement: Measurement, log: bytes, evaluation: Evaluation | Unevaluated | None
+) -> Outcome:
+    if isinstance(evaluation, Unevaluated):
+        return _without(OutcomeKind.NO_METRIC, evaluation)
     metric = measurement.primary_metric
     reading = extract(metric.extract, log, metric.name)
+    if isinstance(evaluation, Evaluation):
+        odd = mismatch(reading.value, evaluation.value, metric.name)
+        return Outcome(
+            kind=OutcomeKind.MEASURED,
+            value=evaluation.value,
+            reason=f"{metric.name} {evaluation.value:.6f}",
+            evaluation=evaluation.model_copy(update={"printed": reading.value}),
+            notes=() if odd is None else (odd,),
+        )
     if reading.value is None:
         return Outcome(
             kind=OutcomeKind.NO_METRIC,

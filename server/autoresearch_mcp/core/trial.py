@@ -81,6 +81,8 @@ class TrustLevel(StrEnum):
     """A pattern read the number from the log."""
     LOCKED = "locked"
     """Fresh directory, hashes checked before and after, sandboxed, on the supervisor's clock."""
+    SEALED = "sealed"
+    """The server computed the number itself, from a model that never saw validation data."""
 
 
 class Trust(Value):
@@ -89,6 +91,21 @@ class Trust(Value):
     level: TrustLevel = TrustLevel.PRINTED
     missing: tuple[str, ...] = ()
     """What the next level asks for and this run had not, in plain words."""
+
+
+class Evaluation(Value):
+    """How the server computed a run's metric itself."""
+
+    value: float
+    """The metric, in the protocol's unit."""
+    model: str
+    """sha256 of the model as it was handed over."""
+    losses: str
+    """sha256 of the per-token losses, little-endian float32 in the order of the rows."""
+    seconds: float
+    """From the prover's start to its last answer."""
+    printed: float | None = None
+    """What the run's log says, for comparison."""
 
 
 class Outcome(Value):
@@ -110,6 +127,10 @@ class Outcome(Value):
     timing: Timing | None = None
     """None where no process was started."""
     trust: Trust = Trust()
+    evaluation: Evaluation | None = None
+    """None where the number was read from the log, or there is none."""
+    notes: tuple[str, ...] = ()
+    """What is odd about the run and changes nothing, in words, each after its code."""
 
     @property
     def seconds(self) -> float:
@@ -137,6 +158,8 @@ class Run(Value):
     """The run's fresh directory, removed when the run ends."""
     started_at: str
     """UTC, ISO 8601."""
+    model: str | None = None
+    """sha256 of the model handed over, recorded before any validation token is shown to it."""
     outcome: Outcome | None = None
     """None while the run is under way."""
 

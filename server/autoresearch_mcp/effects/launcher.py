@@ -46,21 +46,25 @@ _PLAIN = (int, float, str, bytes, bytearray, list, tuple, type(None))
 def main(arguments: list[str]) -> None:
     """Run the command with the trial's seed in force."""
     die_with_parent()
-    if (channel := supervisors_channel()) is not None:
+    given = settings()
+    if (channel := given.get("handover_fd")) is not None:
         report(channel)
     kind, command = arguments[0], arguments[1:]
     if kind == "exec":
         os.execvp(command[0], command)
     own_the_seed(int(os.environ["ARAH_TRIAL_SEED"]))
+    if lent := given.get("lent"):
+        sys.path.append(lent)
+        import_module("autoresearch_handover").remember()
     sys.argv = command
     sys.path.insert(0, str(Path(command[0]).absolute().parent))
     runpy.run_path(command[0], run_name="__main__")
 
 
-def supervisors_channel() -> int | None:
-    """Return the descriptor that leads to the run's supervisor; None where there is none."""
+def settings() -> dict[str, Any]:
+    """Return what the server tells the run; empty where there is no server."""
     file = os.environ.get("AUTORESEARCH_RUN")
-    return json.loads(Path(file).read_bytes()).get("handover_fd") if file else None
+    return json.loads(Path(file).read_bytes()) if file else {}
 
 
 def die_with_parent() -> None:

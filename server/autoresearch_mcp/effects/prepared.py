@@ -1,11 +1,16 @@
 """The prepared data sets of this machine, found by their manifests."""
 
+from __future__ import annotations  # array[int] is a type from Python 3.12 on
+
 import hashlib
 import os
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from autoresearch_mcp.core.errors import Fault
+from autoresearch_mcp.core.evaluation import EvaluationData
 from autoresearch_mcp.core.manifest import Manifest, parse_manifest
 
 CACHE_VARIABLE = "AUTORESEARCH_CACHE"
@@ -42,6 +47,28 @@ def find(harness_sha256: str, cache: Path) -> PreparedData | None:
         if manifest.harness_sha256 == harness_sha256:
             found.append(PreparedData(file.parent, manifest))
     return max(found, key=lambda data: data.manifest.created_at, default=None)
+
+
+def evaluation_data(data: PreparedData) -> EvaluationData | None:
+    """Return the rows that the server scores models on, None where the data set has none."""
+    files, width = data.manifest.evaluation, data.manifest.profile.max_seq_len + 1
+    if files is None:
+        return None
+    tokens = _numbers(data.folder / files.rows, "H")
+    rows = tuple(tokens[start : start + width] for start in range(0, len(tokens), width))
+    return EvaluationData(rows, _numbers(data.folder / files.token_bytes, "i"))
+
+
+def _numbers(file: Path, code: Literal["H", "i"]) -> array[int]:
+    """Read the numbers of an array of NumPy's, whatever its shape.
+
+    A file of format 1 begins with 10 bytes, the last two the length of the header that follows
+    (numpy.lib.format).
+    """
+    raw = file.read_bytes()
+    found: array[int] = array(code)
+    found.frombytes(raw[10 + int.from_bytes(raw[8:10], "little") :])
+    return found
 
 
 def damage(data: PreparedData) -> str | None:

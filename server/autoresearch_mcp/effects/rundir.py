@@ -3,7 +3,9 @@
 recipe/    the tracked tree of the candidate's commit, written from git blobs
 home/      HOME: empty
 tmp/       TMPDIR
+lent/      modules of the server's for the recipe's interpreter, where it evaluates the model
 run.json   the run's settings, read-only
+prover/    the same again for the process that answers for the model; the run never sees it
 """
 
 import contextlib
@@ -36,6 +38,17 @@ class RunDirectory:
             (path / name).mkdir()
         return cls(path)
 
+    def inner(self, name: str) -> "RunDirectory":
+        """Make the folders of a process beside the run, inside this directory.
+
+        So whoever looks for what a run left, finds that as well.
+        """
+        path = self.path / name
+        path.mkdir()
+        for folder in ("home", "tmp"):
+            (path / folder).mkdir()
+        return RunDirectory(path)
+
     @property
     def recipe(self) -> Path:
         """Return where the candidate's tree belongs; writing it there makes the folder."""
@@ -50,6 +63,11 @@ class RunDirectory:
     def temporary(self) -> Path:
         """Return the run's TMPDIR, empty at first."""
         return self.path / "tmp"
+
+    @property
+    def lent(self) -> Path:
+        """Return where modules are lent; whoever lends makes the folder."""
+        return self.path / "lent"
 
     @property
     def settings(self) -> Path:

@@ -21,6 +21,27 @@ class TrialFiles:
         """Return where the output of one run goes; its folder exists afterwards."""
         return self._in(trial) / f"run-{run}.log"
 
+    def model(self, trial: int, run: int) -> Path:
+        """Return where the model goes that a run hands over, kept until the verdict."""
+        return self._in(trial) / f"run-{run}.model"
+
+    def prover_log(self, trial: int, run: int) -> Path:
+        """Return where the output of a run's prover goes: a person's to read, no agent's."""
+        return self._in(trial) / f"run-{run}.prover.log"
+
+    def store_losses(self, trial: int, run: int, data: bytes) -> None:
+        """Store the per-token losses of a run: little-endian float32, row by row."""
+        self._losses(trial, run).write_bytes(data)
+
+    def losses(self, trial: int, run: int) -> bytes:
+        """Return the per-token losses of a run; empty where there are none."""
+        return self.read(self._losses(trial, run))
+
+    def drop_models(self, trial: int) -> None:
+        """Remove the models that a trial's runs handed over."""
+        for model in self._in(trial).glob("run-*.model"):
+            model.unlink(missing_ok=True)
+
     def process_log(self, trial: int) -> Path:
         """Return where the trial's own process writes what goes wrong with it."""
         return self._in(trial) / "process.log"
@@ -39,6 +60,9 @@ class TrialFiles:
         """Return a log's last line in brackets, ready to end a sentence; empty without one."""
         line = logtext.tail(self.read(path, _LAST_LINE_BYTES), _LAST_LINE_BYTES, 1)
         return f" ({line.splitlines()[-1]})" if line else ""
+
+    def _losses(self, trial: int, run: int) -> Path:
+        return self._in(trial) / f"run-{run}.losses"
 
     def _in(self, trial: int) -> Path:
         folder = self._folder / str(trial)

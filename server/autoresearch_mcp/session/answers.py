@@ -69,10 +69,13 @@ class OutcomeView(Answer):
     kind: str
     value: float | None = Field(description="The metric; null when there is none, never 0.")
     reason: str
-    trust: str = Field(description="printed < locked: how much of this the server saw to itself.")
+    trust: str = Field(
+        description="printed < locked < sealed: how far the server saw to it itself."
+    )
     trust_missing: list[str] = Field(description="What the next level of trust asks for.")
     error_class: str | None = None
     hint: str | None = None
+    notes: list[str] = Field(description="What is odd and changes nothing, each after its code.")
     secondary: dict[str, float | None]
     exit_code: int | None = None
     seconds: float | None = Field(description="Seconds the last run took, by the server's clock.")

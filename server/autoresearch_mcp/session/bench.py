@@ -144,12 +144,13 @@ class Bench:
             return (*start, "python", command.script, *command.args)
         return (*start, "exec", *command.args)
 
-    def settings(self, seed: int, channel: int) -> dict[str, object]:
+    def settings(self, seed: int, channel: int, lent: Path | None) -> dict[str, object]:
         """Return what the run file tells the harness.
 
         Args:
             seed: The run's seed.
             channel: The descriptor on which the harness tells how far the run is.
+            lent: Our modules that send the model away; None where the run evaluates it itself.
         """
         data = self.data
         return {
@@ -160,6 +161,7 @@ class Bench:
             "epochs": self.recipe.protocol.execution.stop_condition.epochs,
             "seed": seed,
             "handover_fd": channel,
+            "lent": None if lent is None else str(lent),
         }
 
     def variables(self, run_file: Path) -> dict[str, str]:

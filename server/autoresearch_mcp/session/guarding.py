@@ -1,5 +1,6 @@
 """What a run may touch, and how much its result can be trusted for it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -21,9 +22,11 @@ from autoresearch_mcp.effects.sandbox.policy import (
 from autoresearch_mcp.effects.supervisor import Execution
 from autoresearch_mcp.session.bench import Bench
 
-_OPEN_SPLITS = ("manifest.json", "tokenizer", "train", "val")
-"""Parts of a prepared data set that a run may read: never the holdout. Validation stays in until
-the server evaluates the model itself."""
+_OPEN_TO_ALL = ("manifest.json", "tokenizer")
+_OPEN_TO_RUNS = (*_OPEN_TO_ALL, "train")
+_VALIDATION = "val"
+"""Parts of a prepared data set, by who may read them: the holdout never, validation only a run that
+must evaluate its model itself."""
 
 _MEMORY_SHARE = 0.9
 """Of the machine's memory: what a run may take at most unless the operator says otherwise."""
@@ -61,13 +64,28 @@ class Guard:
         self._tasks = min(DEFAULT_TASKS, wishes.pids or DEFAULT_TASKS) if wishes else DEFAULT_TASKS
         self._runtime = files.runtime(bench.interpreter.path)
 
+    @property
+    def seals(self) -> bool:
+        """Tell whether the server evaluates what runs hand over, and hides validation from them."""
+        data = self.bench.data
+        named = data is not None and data.manifest.evaluation is not None
+        return named and not isinstance(self.sandbox, Bare)
+
     def policy(self, directory: RunDirectory) -> Policy:
         """Return what one run may do: read its recipe and its data, write its own scratch."""
+        return self._policy(directory, (*_OPEN_TO_RUNS, *(() if self.seals else (_VALIDATION,))))
+
+    def prover_policy(self, directory: RunDirectory, model: Path) -> Policy:
+        """Return what a prover may do: read its model and the recipe, and no data at all."""
+        return self._policy(directory, _OPEN_TO_ALL, model)
+
+    def _policy(self, directory: RunDirectory, open_data: Iterable[str], *more: Path) -> Policy:
         bench, data = self.bench, self.bench.data
-        read = [*self._runtime.read, directory.recipe, directory.settings, Path(launcher.__file__)]
+        read = [*self._runtime.read, directory.recipe, directory.settings, directory.lent, *more]
+        read.append(Path(launcher.__file__))
         masked = [*self._runtime.masked]
         if data is not None:
-            read += [data.folder / name for name in _OPEN_SPLITS]
+            read += [data.folder / name for name in open_data]
             masked += [Path(name) for name in data.manifest.masked]
         read += [asset.resolve() for asset in bench.assets]
         masked += assets.holdouts(bench.assets)
@@ -97,8 +115,13 @@ class Guard:
             f"it wrote {used / 2**30:.1f} GiB; {DEFAULT_SCRATCH_BYTES / 2**30:.0f} GiB is the cap"
         )
 
-    def trust(self, execution: Execution) -> Trust:
-        """Return how much of a run's result the server saw to itself."""
+    def trust(self, execution: Execution, *, evaluated: bool) -> Trust:
+        """Return how much of a run's result the server saw to itself.
+
+        Args:
+            execution: The run, as the supervisor saw it.
+            evaluated: Whether the server computed the metric.
+        """
         missing: list[str] = []
         if isinstance(self.sandbox, Bare):
             missing.append("a sandbox: none is used on this machine")
@@ -106,7 +129,17 @@ class Guard:
             missing.append("the training clock: the harness did not tell first batch and hand-over")
         if missing:
             return Trust(level=TrustLevel.PRINTED, missing=tuple(missing))
+        if not evaluated:
+            return Trust(level=TrustLevel.LOCKED, missing=(self._unsealed(),))
         return Trust(
-            level=TrustLevel.LOCKED,
-            missing=("the server's own evaluation: the number is read from the run's log",),
+            level=TrustLevel.SEALED,
+            missing=("an audit: no second process has looked for look-ahead",),
+        )
+
+    def _unsealed(self) -> str:
+        if self.seals:
+            return "the server's own evaluation: it came to no number"
+        return (
+            "the server's own evaluation: this recipe's harness does not hand its model over, so "
+            "the number is read from the run's log"
         )

@@ -6,13 +6,16 @@ from dataclasses import dataclass, replace
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.outcomes import RunFacts, outcome_of
 from autoresearch_mcp.core.progress import hopeless
-from autoresearch_mcp.core.trial import Outcome, Timing
+from autoresearch_mcp.core.trial import Evaluation, Outcome, Timing
 from autoresearch_mcp.effects import prepared, supervisor
 from autoresearch_mcp.effects.rundir import RunDirectory
-from autoresearch_mcp.effects.sandbox.policy import Bare
-from autoresearch_mcp.effects.supervisor import Channel, Execution, RunSpec
+from autoresearch_mcp.effects.sandbox.policy import DEFAULT_SCRATCH_BYTES, Bare
+from autoresearch_mcp.effects.sealing import lend
+from autoresearch_mcp.effects.supervisor import Channel, Execution, RunSpec, Store
 from autoresearch_mcp.session.guarding import Guard
+from autoresearch_mcp.session.proving import Subject
 from autoresearch_mcp.session.rooms import Rooms
+from autoresearch_mcp.session.sealing import Seal
 
 CANCELLED = "cancelled"
 _TAIL_BYTES = 1 << 16
@@ -53,6 +56,10 @@ class Performance:
         self._rooms, self._guard, self._order, self._directory = rooms, guard, order, directory
         self._bench = guard.bench
         self._log = rooms.files.run_log(order.trial, order.number)
+        subject = Subject(
+            trial=order.trial, number=order.number, commit=order.commit, seed=order.seed
+        )
+        self._seal = Seal(rooms, guard, subject, directory) if guard.seals else None
 
     def perform(self, is_stopped: Callable[[], bool]) -> Outcome | None:
         """Execute the run and say what came of it.
@@ -89,8 +96,20 @@ class Performance:
     def _execute(self, watch: Callable[[], str | None]) -> Execution:
         """Start the protocol's command, launcher first, in its sandbox."""
         bench, directory, seed = self._bench, self._directory, self._order.seed
-        with Channel() as channel:
-            run_file = directory.write_settings(bench.settings(seed, channel.child_end))
+        store = lent = None
+        if self._seal:
+            lend(lent := directory.lent)
+            model = self._rooms.files.model(self._order.trial, self._order.number)
+            store = Store(model, DEFAULT_SCRATCH_BYTES)
+        with Channel(store) as channel:
+
+            def attend() -> str | None:
+                if self._seal:
+                    self._seal.attend(channel, watch)
+                return watch()
+
+            settings = bench.settings(seed, channel.child_end, lent)
+            run_file = directory.write_settings(settings)
             variables = bench.variables(run_file)
             environment = directory.environment(bench.interpreter.path, seed, variables)
             argv = bench.argv(bench.recipe.command)
@@ -102,10 +121,11 @@ class Performance:
                 log=self._log,
                 hard_timeout=bench.budget.hard_timeout_seconds,
             )
-            execution = supervisor.execute(spec, channel, watch)
+            execution = supervisor.execute(spec, channel, attend)
         return replace(execution, exit_code=wrapped.exit_code(execution.exit_code))
 
     def _outcome(self, execution: Execution, tampered: str | None) -> Outcome:
+        evaluation = self._seal.result if self._seal else None
         facts = RunFacts(
             exit_code=execution.exit_code,
             stopped=execution.stopped,
@@ -115,7 +135,8 @@ class Performance:
             stop_class="nan" if execution.stopped and hopeless(self._tail()) else "other",
             clock_jump=execution.clock_jump,
             tampered=tampered,
-            trust=self._guard.trust(execution),
+            trust=self._guard.trust(execution, evaluated=isinstance(evaluation, Evaluation)),
+            evaluation=evaluation,
         )
         log = self._rooms.files.read(self._log)
         bench = self._bench

@@ -46,6 +46,7 @@ def conclude(rooms: Rooms, trial_id: int) -> None:
         Fault: The ledger was changed behind its own back: no verdict is built on it.
     """
     rooms.ledger.checkpoint()
+    rooms.files.drop_models(trial_id)
     trial = rooms.ledger.get(trial_id)
     trials = rooms.ledger.trials(trial.research)
     recipe, started = recipe_of(rooms, trial.research), rooms.ledger.started(trial.research)

@@ -91,6 +91,7 @@ def outcome_view(outcome: Outcome, hint: str | None = None) -> OutcomeView:
         trust_missing=list(outcome.trust.missing),
         error_class=outcome.error_class,
         hint=hint or outcome.hint,
+        notes=list(outcome.notes),
         secondary=outcome.secondary,
         exit_code=outcome.exit_code,
         seconds=_rounded(timing.total if timing else None),

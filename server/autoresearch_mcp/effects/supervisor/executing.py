@@ -4,10 +4,12 @@ import contextlib
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +34,8 @@ class RunSpec:
         cwd: Working directory.
         environment: The whole environment: nothing is inherited.
         log: File that receives stdout and stderr, up to the cap.
-        hard_timeout: Seconds from process start to the end of the whole tree.
+        hard_timeout: Seconds from process start to the end of the whole tree, less what `watch`
+            takes: while the supervisor works, the run waits for it.
     """
 
     argv: tuple[str, ...]
@@ -78,7 +81,8 @@ def execute(spec: RunSpec, channel: Channel, watch: Callable[[], str | None]) ->
     """
     adopt_orphans()
     started, wall = time.monotonic(), time.time()
-    with spec.log.open("wb", buffering=0) as log, _started(spec, channel) as process:
+    with spec.log.open("wb", buffering=0) as log, _started(spec, channel.child_end) as process:
+        channel.close_child_end()
         assert process.stdout is not None
         pump = Pump(process.stdout, log)
         pump.start()
@@ -108,6 +112,33 @@ def execute(spec: RunSpec, channel: Channel, watch: Callable[[], str | None]) ->
     )
 
 
+@contextmanager
+def attended(spec: RunSpec, theirs: socket.socket) -> Generator[None]:
+    """Keep a process beside a run, its output in its log, for as long as the block lasts.
+
+    Orphans of it, which a sandbox lets nobody make, end with the run.
+
+    Args:
+        spec: What to execute; its hard timeout is the caller's to keep.
+        theirs: The end of a socket pair that the process inherits; ours of it is closed.
+    """
+    with spec.log.open("wb", buffering=0) as log, _started(spec, theirs.fileno()) as process:
+        theirs.close()
+        assert process.stdout is not None
+        pump = Pump(process.stdout, log)
+        pump.start()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        child.kill()
+            process.kill()
+            process.wait()
+        pump.join(_GRACE_SECONDS)
+
+
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent ends (Linux).
 
@@ -135,19 +166,17 @@ def kill_descendants() -> None:
         _reap()
 
 
-def _started(spec: RunSpec, channel: Channel) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
+def _started(spec: RunSpec, channel: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         spec.argv,
         cwd=spec.cwd,
         env=dict(spec.environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        pass_fds=(channel.child_end,),
+        pass_fds=(channel,),
         start_new_session=True,
     )
-    channel.close_child_end()
-    return process
 
 
 def _reap() -> None:
@@ -168,8 +197,10 @@ def _wait(
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(min(left, _POLL_SECONDS))
             return None
+        asked = time.monotonic()
         if reason := watch():
             return reason
+        deadline += time.monotonic() - asked
 
 
 def _ask_to_end(process: subprocess.Popen[bytes]) -> None:
