@@ -156,7 +156,7 @@ Connect = Callable[..., AbstractAsyncContextManager[Agent]]
 
 @asynccontextmanager
 async def serving(
-    repo: Path, *options: str, environment: Mapping[str, str], mode: str = "auto"
+    repo: Path, *options: str, environment: Mapping[str, str], mode: str = "auto", **client: Any
 ) -> AsyncGenerator[Agent]:
     """Start the real server on a recipe, as a client does, and give its agent."""
     server = StdioServerParameters(
@@ -164,8 +164,8 @@ async def serving(
         args=["-m", "autoresearch_mcp", "serve", "--repo", str(repo), *options],
         env=dict(environment),
     )
-    async with Client(server, mode=mode) as client:
-        yield Agent(client)
+    async with Client(server, mode=mode, **client) as connected:
+        yield Agent(connected)
 
 
 def clean_environment() -> dict[str, str]:

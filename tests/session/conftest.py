@@ -3,6 +3,7 @@
 import os
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,8 +51,8 @@ def recipe(tmp_path: Path, home: Path) -> RecipeRepo:
 def connect(recipe: RecipeRepo, bare_python: Path) -> Connect:
     """Start the real server on the recipe, as a client does, and return its agent."""
 
-    def start(mode: str = "auto") -> AbstractAsyncContextManager[Agent]:
+    def start(mode: str = "auto", **client: Any) -> AbstractAsyncContextManager[Agent]:
         options = ("--python", str(bare_python))
-        return serving(recipe.path, *options, environment=dict(os.environ), mode=mode)
+        return serving(recipe.path, *options, environment=dict(os.environ), mode=mode, **client)
 
     return start

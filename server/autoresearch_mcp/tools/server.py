@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from inspect import cleandoc
 
@@ -11,9 +12,10 @@ from mcp.server.mcpserver import MCPServer
 
 from autoresearch_mcp.session.instructions import instructions
 from autoresearch_mcp.session.rooms import Rooms
-from autoresearch_mcp.tools import acting, looking
+from autoresearch_mcp.tools import acting, looking, prompts, resources
 from autoresearch_mcp.tools.desk import Desk
 from autoresearch_mcp.tools.tasks import Tasks
+from autoresearch_mcp.tools.updates import Updates
 
 _TOOLS = (
     *(looking.recipe, acting.edits, acting.runs, looking.results, acting.verdicts),
@@ -44,26 +46,32 @@ def build_server(
     Raises:
         Fault: The recipe cannot be used.
     """
+    updates = Updates(rooms)
     server = MCPServer(
         "autoresearch",
         title="autoresearch",
         version=version("autoresearch-mcp"),
         instructions=instructions(rooms),
         log_level="WARNING",
-        lifespan=_lifespan,
+        lifespan=partial(_lifespan, updates),
         extensions=[Tasks(tasks)] if tasks else [],
+        subscriptions=updates,
     )
+    updates.serve_earlier_eras(server)
     desk = Desk(rooms, max_wait)
     for register in _TOOLS:
         register(server, desk)
     _finish(server, read_only=read_only)
+    resources.register(server, rooms)
+    prompts.register(server, rooms)
     return server
 
 
 @asynccontextmanager
-async def _lifespan(_server: MCPServer[TaskGroup]) -> AsyncGenerator[TaskGroup]:
-    """Hold the calls that go on without their request; they end with the server."""
+async def _lifespan(updates: Updates, _server: MCPServer[TaskGroup]) -> AsyncGenerator[TaskGroup]:
+    """Hold what goes on beside requests: long calls and the watch. It ends with the server."""
     async with anyio.create_task_group() as group:
+        group.start_soon(updates.watch)
         yield group
         group.cancel_scope.cancel()
 
