@@ -45,7 +45,7 @@ def test_a_harness_that_prepares_itself_names_the_protocols_setup_commands(
 ) -> None:
     done = cli("prepare", "--repo", foreign.path)
     assert done.returncode == 3
-    assert f"setupCommands in {foreign.path}: uv sync; uv run prepare.py" in done.stderr
+    assert f"setupCommands in {foreign.path}: uv sync; uv run prepare.py)" in done.stderr
 
 
 def test_an_interpreter_without_mlx_is_told_what_to_install(

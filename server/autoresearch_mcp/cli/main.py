@@ -10,11 +10,13 @@ from autoresearch_mcp.cli import (
     demo,
     doctor,
     finish,
+    init,
     ledger,
     prepare,
     protocol,
     restore,
     serve,
+    setup,
     show,
     status,
     tools,
@@ -30,6 +32,8 @@ _INTERRUPTED = 130
 
 _COMMANDS = (
     demo,
+    init,
+    setup,
     prepare,
     protocol,
     serve,

@@ -56,7 +56,7 @@ def parse_command(text: str) -> Command:
         >>> parse_command("uv run train.py --depth 4")
         Command(kind='recipe_python', script='train.py', args=('--depth', '4'))
     """
-    if reason := _needs_shell(text):
+    if reason := shell_syntax(text):
         raise _fault(text, f"{reason}; no shell runs it: put such steps into a script")
     try:
         words = shlex.split(text)
@@ -112,7 +112,7 @@ def _recipe(text: str, words: list[str]) -> Command:
     return Command(kind="recipe_python", script=script, args=tuple(words[1:]))
 
 
-def _needs_shell(text: str) -> str | None:
+def shell_syntax(text: str) -> str | None:
     """Name the first thing in the line that only a shell could do; quotes are honoured."""
     quote = ""
     previous = " "

@@ -14,6 +14,7 @@ from autoresearch_mcp.core.measurement import PrimaryMetric, SecondaryMetric
 from autoresearch_mcp.core.metrics import extract_problem
 from autoresearch_mcp.core.paths import glob_problem, is_literal, matches, path_problem
 from autoresearch_mcp.core.protocol_schema import Protocol
+from autoresearch_mcp.core.setupsteps import parse_step
 from autoresearch_mcp.core.surface import CONTRACT, Surface, covering
 
 _RESERVED = frozenset({"PATH", "HOME", "TMPDIR", "LANG", "IFS", "ENV", "SHELL", "USER"})
@@ -34,6 +35,7 @@ def problems(protocol: Protocol) -> Iterator[str]:
     yield from _dependencies(protocol)
     yield from _columns(protocol)
     yield from _command(protocol)
+    yield from _setup(protocol)
     yield from _stop(protocol)
     yield from _metrics(protocol)
     yield from _seed(protocol)
@@ -156,6 +158,13 @@ def _metrics(protocol: Protocol) -> Iterator[str]:
         if metric.extract and (found := extract_problem(metric.extract, metric.name)):
             field, problem = found
             yield f"{path}.extract.{field}: {problem}"
+
+
+def _setup(protocol: Protocol) -> Iterator[str]:
+    for index, command in enumerate(protocol.environment.setup_commands):
+        step = parse_step(command)
+        if isinstance(step, str):
+            yield f"environment.setupCommands[{index}]: {step}"
 
 
 def _stop(protocol: Protocol) -> Iterator[str]:

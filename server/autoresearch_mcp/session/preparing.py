@@ -26,7 +26,8 @@ def command(rooms: Rooms, arguments: Sequence[str]) -> list[str]:
             for step in recipe.protocol.environment.setup_commands
         ]
         how = (
-            f"run its protocol's setupCommands in {root}: {'; '.join(steps)}"
+            f"run `autoresearch-mcp setup` (its protocol's setupCommands in {root}: "
+            f"{'; '.join(steps)})"
             if steps
             else ("its protocol names no setupCommands, so there may be nothing to prepare")
         )
