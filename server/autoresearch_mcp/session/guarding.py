@@ -1,6 +1,7 @@
 """What a run may touch, and how much its result can be trusted for it."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -73,13 +74,25 @@ class Guard:
 
     def policy(self, directory: RunDirectory) -> Policy:
         """Return what one run may do: read its recipe and its data, write its own scratch."""
-        return self._policy(directory, (*_OPEN_TO_RUNS, *(() if self.seals else (_VALIDATION,))))
+        bench = self.bench
+        open_data = (*_OPEN_TO_RUNS, *(() if self.seals else (_VALIDATION,)))
+        assets_read = [asset.resolve() for asset in bench.assets]
+        run = self._policy(directory, open_data, assets_read)
+        return replace(
+            run,
+            masked=(*run.masked, *assets.holdouts(bench.assets)),
+            network=bench.has_network,
+            subprocesses=bench.recipe.command.kind == "argv",
+        )
 
     def prover_policy(self, directory: RunDirectory, model: Path) -> Policy:
         """Return what a prover may do: read its model and the recipe, and no data at all."""
-        return self._policy(directory, _OPEN_TO_ALL, model)
+        return self._policy(directory, _OPEN_TO_ALL, [model])
 
-    def _policy(self, directory: RunDirectory, open_data: Iterable[str], *more: Path) -> Policy:
+    def _policy(
+        self, directory: RunDirectory, open_data: Iterable[str], more: Iterable[Path]
+    ) -> Policy:
+        """Return what any process of a trial's may do: one process, no network."""
         bench, data = self.bench, self.bench.data
         read = [*self._runtime.read, directory.recipe, directory.settings, directory.lent, *more]
         read.append(Path(launcher.__file__))
@@ -87,16 +100,15 @@ class Guard:
         if data is not None:
             read += [data.folder / name for name in open_data]
             masked += [Path(name) for name in data.manifest.masked]
-        read += [asset.resolve() for asset in bench.assets]
-        masked += assets.holdouts(bench.assets)
+        if data is not None and self.seals:
+            # Whatever else lies there is made of the same text; the parts named above stay open.
+            masked.append(data.folder.parent)
         if bench.blas.library is not None:
             read.append(bench.blas.library)
         return Policy(
             read=tuple(path for path in read if path.exists()),
             write=(directory.home, directory.temporary),
             masked=tuple(masked),
-            network=bench.has_network,
-            subprocesses=bench.recipe.command.kind == "argv",
             devices=_DEVICES.get(bench.interpreter.device_kind, "none"),
             memory_bytes=self._memory,
             max_tasks=self._tasks,
