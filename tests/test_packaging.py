@@ -1,5 +1,6 @@
 """What a person gets who installs a wheel, and what `./run` does before there is anything."""
 
+import json
 import os
 import shlex
 import shutil
@@ -109,6 +110,35 @@ def test_the_changelog_has_this_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     changes = (ROOT / "CHANGELOG.md").read_text()
     assert project["version"] in changes
+
+
+def test_the_bundle_is_valid_and_holds_the_server(tmp_path: Path) -> None:
+    program = shutil.which("mcpb")
+    if program is None:
+        pytest.skip("not run: mcpb is not installed (./run npm ci)")
+    subprocess.run([ROOT / ".ci/bundle", tmp_path], check=True, capture_output=True)
+    with zipfile.ZipFile(tmp_path / "autoresearch-mcp.mcpb") as archive:
+        names = set(archive.namelist())
+        manifest = json.loads(archive.read("manifest.json"))
+
+    assert {manifest["server"]["entry_point"], "pyproject.toml", "LICENSE"} <= names
+    assert "server/autoresearch_mcp/recipe/train.py" in names
+
+
+def test_bundle_and_registry_entry_name_this_version_and_command() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    bundle = json.loads((ROOT / "bundle/manifest.json").read_text())
+    entry = json.loads((ROOT / "server.json").read_text())
+    (package,) = entry["packages"]
+
+    assert bundle["version"] == entry["version"] == package["version"] == project["version"]
+    assert bundle["name"] == package["identifier"] == project["name"]
+    assert bundle["description"] == entry["description"] == project["description"]
+    assert len(entry["description"]) <= 100
+    assert f"mcp-name: {entry['name']}" in (ROOT / "README.md").read_text()
+    flag, recipe = bundle["server"]["mcp_config"]["args"][-2:]
+    assert (flag, recipe) == ("--repo", "${user_config.recipe}")
+    assert package["packageArguments"][1]["name"] == flag
 
 
 # ./run, in a repository of three files and on a machine without anything.
