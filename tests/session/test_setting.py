@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from autoresearch_mcp.effects import locks
-from autoresearch_mcp.session.conduct import lease_path
+from autoresearch_mcp.session.conduct import lease_paths
 
 from .conftest import Connect, RecipeRepo
 
@@ -143,7 +143,7 @@ async def test_data_that_changes_while_a_trial_waits_for_the_machine_voids_it(
     async with connect() as agent:
         await agent.trial("baseline")
         await agent.edit("VALUE = 2.0", "VALUE = 1.0")
-        with locks.hold(lease_path()):
+        with locks.hold(*lease_paths(1)):
             waiting = await agent("run_trial", hypothesis="on which data?", wait_s=0)
             prepare(cache, "embedded-cpu-2")
         ended = await agent("wait_trial", trial_id=waiting["trial_id"], wait_s=60)
@@ -186,7 +186,7 @@ async def test_data_damaged_while_a_trial_waits_voids_it_and_stops_the_agent(
 ) -> None:
     folder = prepare(cache, "embedded-cpu-1")
     async with connect() as agent:
-        with locks.hold(lease_path()):
+        with locks.hold(*lease_paths(1)):
             waiting = await agent("run_trial", hypothesis="baseline", wait_s=0)
             damage(folder, "changed")
         trial = await agent("wait_trial", trial_id=waiting["trial_id"], wait_s=60)

@@ -109,4 +109,5 @@ def _common() -> argparse.ArgumentParser:
     common.set_defaults(
         evidence="single", sandbox=None, allow_network=False, memory=None, asset=None
     )
+    common.set_defaults(trials_at_once=1)
     return common

@@ -46,6 +46,14 @@ def add_trial_options(parser: argparse.ArgumentParser) -> None:
         "own data)",
     )
     parser.add_argument(
+        "--trials-at-once",
+        type=whole,
+        default=1,
+        metavar="N",
+        help="how many trials of different recipes may run on this machine at the same time; they "
+        "share its cores and its memory, which makes their clocks less alike (default: 1)",
+    )
+    parser.add_argument(
         "--evidence",
         choices=["single"],
         default="single",
@@ -83,13 +91,13 @@ def add_trial(parser: argparse.ArgumentParser) -> None:
 
 
 def whole(text: str) -> int:
-    """Read a trial's number.
+    """Read a whole number above 0.
 
     Raises:
         argparse.ArgumentTypeError: It is none.
     """
     if not (text.isascii() and text.isdecimal() and 0 < int(text) < _MOST):
-        raise argparse.ArgumentTypeError(f"{text} is not the number of a trial")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
     return int(text)
 
 
@@ -122,6 +130,7 @@ def rooms_of(options: argparse.Namespace, server: ProcessId | None = None) -> Ro
         allow_network=options.allow_network,
         memory_gib=options.memory,
         assets=tuple(options.asset) if options.asset else None,
+        trials_at_once=options.trials_at_once,
         server=server,
     )
     return Rooms.open(folder_of(options), chosen)

@@ -4,32 +4,37 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 _POLL_SECONDS = 0.2
 
 
 @contextmanager
-def hold(path: Path, *, while_waiting: Callable[[], None] = lambda: None) -> Generator[None]:
-    """Hold an exclusive lock on a file for the duration of the block.
+def hold(*paths: Path, while_waiting: Callable[[], None] = lambda: None) -> Generator[None]:
+    """Hold an exclusive lock on a file for the duration of the block, or on one of several.
 
     Args:
-        path: The lock file; created, with its folder, where missing. It is never removed:
-            removing a lock file lets two holders in.
-        while_waiting: Called about five times a second while another process holds the
-            lock; it may raise to give up waiting.
+        paths: The lock files; created, with their folders, where missing. They are never
+            removed: removing a lock file lets two holders in.
+        while_waiting: Called about five times a second while other processes hold all of
+            them; it may raise to give up waiting.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        while not _try(descriptor):
+    with ExitStack() as opened:
+        descriptors = [_open(path, opened) for path in paths]
+        # In order, so that one that a stricter neighbour waits for is the first to be taken.
+        while not any(map(_try, descriptors)):
             while_waiting()
             # flock has no timeout, and a blocking call could not be given up.
             time.sleep(_POLL_SECONDS)
         yield
-    finally:
-        os.close(descriptor)
+
+
+def _open(path: Path, opened: ExitStack) -> int:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    opened.callback(os.close, descriptor)
+    return descriptor
 
 
 def is_held(path: Path) -> bool:

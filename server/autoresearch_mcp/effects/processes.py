@@ -59,10 +59,20 @@ def kill_users_of(folder: Path) -> None:
 
 
 def terminate(identity: ProcessId) -> None:
-    """Ask that very process to end; do nothing when it is gone."""
+    """Ask that very process to end, waking it where it is stopped; do nothing when it is gone."""
+    for number in (signal.SIGTERM, signal.SIGCONT):
+        _send(identity, number)
+
+
+def kill(identity: ProcessId) -> None:
+    """Kill that very process; do nothing when it is gone."""
+    _send(identity, signal.SIGKILL)
+
+
+def _send(identity: ProcessId, number: signal.Signals) -> None:
     if is_alive(identity):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(identity.pid, signal.SIGTERM)
+            os.kill(identity.pid, number)
 
 
 def _started(pid: int) -> str:

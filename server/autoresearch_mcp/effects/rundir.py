@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -31,12 +32,22 @@ class RunDirectory:
     path: Path
 
     @classmethod
-    def create(cls) -> "RunDirectory":
-        """Make the folders under the system's temporary directory, private to the user."""
-        path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    def choose(cls) -> "RunDirectory":
+        """Choose a place under the system's temporary directory; nothing is made yet.
+
+        The ledger is to know it first: whoever mends a death finds what was left there.
+        """
+        return cls(Path(tempfile.gettempdir(), f"{_PREFIX}{secrets.token_hex(8)}"))
+
+    def make(self) -> None:
+        """Make the folders, private to the user.
+
+        Raises:
+            OSError: The disk is full, or not writable.
+        """
+        self.path.mkdir(mode=0o700)
         for name in ("home", "tmp"):
-            (path / name).mkdir()
-        return cls(path)
+            (self.path / name).mkdir()
 
     def inner(self, name: str) -> "RunDirectory":
         """Make the folders of a process beside the run, inside this directory.

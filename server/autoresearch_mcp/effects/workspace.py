@@ -166,6 +166,14 @@ class Workspace:
 _ADVICE = "check its permissions and the free space on the disk, and try again"
 
 
+def _missing(path: str) -> Refusal:
+    return Refusal(
+        "surface.missing",
+        f"{path} does not exist in the working tree; create it, or have git write it: "
+        f"`git restore {path}`, and where the checkout is sparse, `git sparse-checkout disable`",
+    )
+
+
 def _parts(path: str) -> list[str]:
     parts = path.split("/")
     odd = any(part in ("", ".", "..") or part.lower() == ".git" for part in parts)
@@ -178,7 +186,7 @@ def _open_folder(parent: int, name: str, path: str) -> int:
     try:
         return os.open(name, _FOLDER_FLAGS, dir_fd=parent)
     except FileNotFoundError as error:
-        raise Refusal("surface.missing", f"{path} does not exist; create it first") from error
+        raise _missing(path) from error
     except OSError as error:
         if error.errno not in (errno.ENOTDIR, errno.ELOOP):
             raise
@@ -200,7 +208,7 @@ def _opened(folder: int, name: str, path: str) -> Generator[int]:
         _refuse_special(os.stat(name, dir_fd=folder, follow_symlinks=False), path)
         file = os.open(name, _FILE_FLAGS, dir_fd=folder)
     except FileNotFoundError as error:
-        raise Refusal("surface.missing", f"{path} does not exist; create it first") from error
+        raise _missing(path) from error
     try:
         _refuse_special(os.fstat(file), path)
         yield file

@@ -54,9 +54,9 @@ def finish(rooms: Rooms, trial: TrialRecord) -> tuple[str, ...]:
     new = trial.applying_to
     assert new is not None
     _move_branch(rooms, trial, Move(old=trial.base, new=new))
-    left = _follow(rooms, trial, new)
+    left = (*_follow(rooms, trial, new), *export(rooms, trial.research))
     rooms.ledger.append(Done(trial=trial.id))
-    return (*left, *export(rooms, trial.research))
+    return left
 
 
 def close(rooms: Rooms, trial: TrialRecord) -> tuple[str, ...]:
@@ -71,9 +71,10 @@ def close(rooms: Rooms, trial: TrialRecord) -> tuple[str, ...]:
     move = trial.closing
     assert move is not None
     _move_branch(rooms, trial, move)
-    left = _follow_index(rooms, [recipe_of(rooms, trial.research).log_path], move)
+    path = recipe_of(rooms, trial.research).log_path
+    left = (*_follow_index(rooms, [path], move), *export(rooms, trial.research))
     rooms.ledger.append(Done(trial=trial.id))
-    return (*left, *export(rooms, trial.research))
+    return left
 
 
 def check_free(rooms: Rooms, research: str) -> None:

@@ -40,9 +40,14 @@ def conduct(rooms: Rooms, trial_id: int) -> None:
     Conductor(rooms, trial_id).run()
 
 
-def lease_path() -> Path:
-    """Return the lock that makes trials on this machine wait for each other."""
-    return state_folder() / "lease"
+def lease_paths(count: int) -> tuple[Path, ...]:
+    """Return the locks that make trials on this machine wait for each other.
+
+    Args:
+        count: How many trials may run at once.
+    """
+    names = ["lease", *(f"lease-{number}" for number in range(2, count + 1))]
+    return tuple(state_folder() / name for name in names)
 
 
 def state_folder() -> Path:
@@ -81,7 +86,8 @@ class Conductor:
         ledger = self._rooms.ledger
         ledger.append(Queued(trial=self._id, process=processes.identify()))
         try:
-            with locks.hold(lease_path(), while_waiting=self._give_up_if_stopped):
+            leases = lease_paths(self._rooms.options.trials_at_once)
+            with locks.hold(*leases, while_waiting=self._give_up_if_stopped):
                 ledger.append(Running(trial=self._id))
                 self._check_setting()
                 outcome = self._race()
@@ -138,7 +144,7 @@ class Conductor:
     def _run_once(self, role: Role, whose: TrialRecord) -> Outcome:
         ledger = self._rooms.ledger
         seed = 1 + court.runs_of(whose.arm, self._trials)
-        directory = RunDirectory.create()
+        directory = RunDirectory.choose()
         try:
             ledger.append(
                 RunStarted(
@@ -149,6 +155,7 @@ class Conductor:
                     directory=str(directory.path),
                 )
             )
+            directory.make()
             outcome = self._perform(whose, seed, directory)
         finally:
             directory.remove()

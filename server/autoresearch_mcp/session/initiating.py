@@ -83,8 +83,9 @@ def dry_run(rooms: Rooms, wishes: Wishes) -> Proof:
     bench = Bench(rooms, Recipe.at(rooms.repository, commit))
     bench.check_ready()
     order = RunOrder(trial=_DRY_RUN, number=1, commit=commit, seed=1, baselines=())
-    directory = RunDirectory.create()
+    directory = RunDirectory.choose()
     try:
+        directory.make()
         outcome = Performance(rooms, Guard(bench), order, directory).perform(lambda: False)
     finally:
         directory.remove()

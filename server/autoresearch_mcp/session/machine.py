@@ -15,7 +15,7 @@ from autoresearch_mcp.effects.repository.plumbing import Plumbing
 from autoresearch_mcp.effects.sandbox import probe
 from autoresearch_mcp.effects.sandbox.policy import Bare
 from autoresearch_mcp.session.answers import Answer
-from autoresearch_mcp.session.conduct import lease_path
+from autoresearch_mcp.session.conduct import lease_paths
 
 _OLDEST_GLIBC = (2, 35)
 _OLDEST_MACOS = 14
@@ -121,7 +121,7 @@ def temporary_folder() -> Path:
 
 def lease() -> Check:
     """Look whether a trial, of whatever recipe, holds the machine."""
-    path = lease_path()
+    (path,) = lease_paths(1)
     try:
         busy = locks.is_held(path)
     except OSError as error:

@@ -29,6 +29,7 @@ class Options:
         allow_network: Whether runs may use the network where the protocol also says `full`.
         memory_gib: The most memory of a run, GiB; None for nine tenths of the machine's.
         assets: Data outside the repository that runs may read; None for the usual folder.
+        trials_at_once: How many trials may run on this machine at the same time.
         server: The server whose end ends its trials; None where they go on without it.
     """
 
@@ -39,6 +40,7 @@ class Options:
     allow_network: bool = False
     memory_gib: float | None = None
     assets: tuple[Path, ...] | None = None
+    trials_at_once: int = 1
 
     def as_arguments(self) -> list[str]:
         """Return the command line that gives a trial's process the same options."""
@@ -46,9 +48,11 @@ class Options:
         server = [] if self.server is None else ["--server", self.server.model_dump_json()]
         sandbox = [] if self.sandbox is None else ["--sandbox", self.sandbox]
         network = ["--allow-network"] if self.allow_network else []
+        at_once = ["--trials-at-once", str(self.trials_at_once)]
         memory = [] if self.memory_gib is None else ["--memory", str(self.memory_gib)]
         assets = [part for asset in self.assets or () for part in ("--asset", str(asset))]
-        return [*python, "--evidence", self.preset, *sandbox, *network, *memory, *assets, *server]
+        chosen = [*sandbox, *network, *memory, *assets, *at_once, *server]
+        return [*python, "--evidence", self.preset, *chosen]
 
     @property
     def server_is_gone(self) -> bool:

@@ -31,8 +31,8 @@ def settle(rooms: Rooms) -> None:
     for trial in rooms.ledger.unfinished():
         if trial.undecided and not _has_process(trial):
             _interrupt(rooms, trial)
-        elif trial.phase is Phase.DECIDED and not trial.awaits_application:
-            rooms.ledger.append(Done(trial=trial.id))
+        elif trial.phase is Phase.DECIDED:
+            _show_verdict(rooms, trial)
         elif trial.phase is Phase.APPLYING and trial.research == here:
             applying.finish(rooms, trial)
         elif trial.phase is Phase.CLOSING and trial.research == here:
@@ -55,9 +55,14 @@ def conclude(rooms: Rooms, trial_id: int) -> None:
     rooms.ledger.append(court.verdict_on(trial, trials, rule, rankable=rankable))
     if trial.baseline and trial.outcome and trial.outcome.kind is OutcomeKind.MEASURED:
         _keep_baseline_log(rooms, trial, recipe)
-    if not rooms.ledger.get(trial_id).awaits_application:
-        rooms.ledger.append(Done(trial=trial_id))
+    _show_verdict(rooms, rooms.ledger.get(trial_id))
+
+
+def _show_verdict(rooms: Rooms, trial: TrialRecord) -> None:
+    """Write a decided trial's row into the working tree; end it where that is all there is."""
     applying.export(rooms, trial.research)
+    if not trial.awaits_application:
+        rooms.ledger.append(Done(trial=trial.id))
 
 
 def _sweep(rooms: Rooms, recipe: Recipe) -> None:

@@ -79,34 +79,45 @@ def _start_research(state: State, bench: Bench) -> State:
     rooms, head = state.rooms, state.head
     if operation := rooms.repository.in_progress():
         raise Fault(f"a git {operation} is in progress: finish or abort it, then try again")
-    branch = _free_branch(state)
-    ref = f"refs/heads/{branch}"
-    if not rooms.vault.move(ref, head.commit, None):
-        raise Fault(f"branch {branch} was made by somebody else just now: try again")
-    rooms.ledger.append(
-        ResearchStarted(
-            research=branch,
-            base=head.commit,
-            protocol=state.recipe.protocol_sha256,
-            harness=state.recipe.harness,
-            setting=bench.setting,
-        )
-    )
+    start = _new_start(state, bench)
+    ref = f"refs/heads/{start.research}"
+    if rooms.ledger.research(start.research) is None:
+        rooms.ledger.append(start)
+    if rooms.repository.ref(ref) is None and not rooms.vault.move(ref, head.commit, None):
+        raise Fault(f"branch {start.research} was made by somebody else just now: try again")
     if not rooms.vault.switch(ref, head):
         raise Fault("HEAD moved while the research run was being started: try again")
     return look(rooms)
 
 
-def _free_branch(state: State) -> str:
-    """Return today's branch name, with -2, -3 ... where it is taken."""
+def _new_start(state: State, bench: Bench) -> ResearchStarted:
+    """Return the start of a run on today's branch, with -2, -3 ... where that is taken."""
     workflow = state.recipe.protocol.provenance.git_workflow
     pattern = workflow.branch_pattern or branches.DEFAULT_PATTERN
     tag = datetime.now(UTC).strftime("%Y-%m-%d")
-    number, name = 1, branches.branch_name(pattern, tag)
-    while state.rooms.repository.ref(f"refs/heads/{name}") or state.rooms.ledger.research(name):
+    start = ResearchStarted(
+        research=branches.branch_name(pattern, tag),
+        base=state.head.commit,
+        protocol=state.recipe.protocol_sha256,
+        harness=state.recipe.harness,
+        setting=bench.setting,
+    )
+    number = 1
+    while not _is_free(state, start):
         number += 1
         name = branches.branch_name(pattern, f"{tag}-{number}")
-    return name
+        start = start.model_copy(update={"research": name})
+    return start
+
+
+def _is_free(state: State, start: ResearchStarted) -> bool:
+    """Tell whether a run may take its name: nobody has, or the same start was cut short."""
+    rooms, name = state.rooms, start.research
+    at = rooms.repository.ref(f"refs/heads/{name}")
+    begun = rooms.ledger.research(name)
+    if begun is None:
+        return at is None
+    return begun == start and at in {None, start.base} and not rooms.ledger.trials(name)
 
 
 def _check_unchanged_world(state: State, bench: Bench) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,12 @@ def test_a_sandbox_that_holds_nothing_is_found_out(
     assert not found.works
     assert "it does not hold" in found.detail
     assert found.gives == set()
+
+
+def test_a_probe_removes_what_a_killed_one_left_and_leaves_a_young_one_alone() -> None:
+    old, young = (Path(tempfile.mkdtemp(prefix="autoresearch-probe-", dir="/tmp")) for _ in "ab")
+    (old / "outside").mkdir()
+    os.utime(old, (0, 0))
+    probe.available()
+    assert not old.exists()
+    young.rmdir()

@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from autoresearch_mcp.effects.sandbox.seatbelt import Seatbelt
 
 AUTOMATIC = "auto"
 _SECONDS = 60
+_ABANDONED_SECONDS = 10 * _SECONDS
+_PREFIX = "autoresearch-probe-"
 _NEEDED = frozenset(
     {"write", "read", "mask", "metadata", "tcp", "udp", "unix", "processes", "signals", "ptrace"}
 )
@@ -127,7 +130,8 @@ def _targets() -> Generator[dict[str, str]]:
     with ExitStack() as stack:
         # A socket's path may have 107 characters at most, and TMPDIR may be longer than that.
         short = os.path.realpath("/tmp") if os.access("/tmp", os.W_OK) else None  # noqa: S108
-        folder = tempfile.TemporaryDirectory(prefix="autoresearch-probe-", dir=short)
+        _sweep(Path(short or tempfile.gettempdir()))
+        folder = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=short)
         root = Path(stack.enter_context(folder))
         for name in ("scratch", "outside", "readable"):
             (root / name).mkdir()
@@ -149,6 +153,14 @@ def _targets() -> Generator[dict[str, str]]:
             "unix": str(root / "readable/unix"),
             "pid": str(os.getpid()),
         }
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what probes that were killed left; one that is under way is younger."""
+    for left in folder.glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # somebody else's, or gone by now
+            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _run(sandbox: Sandbox, where: dict[str, str]) -> dict[str, str] | str:
