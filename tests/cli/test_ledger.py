@@ -1,5 +1,7 @@
 import json
+import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,28 @@ def test_the_events_are_written_one_a_line(cli: Cli, researched: Recipe) -> None
     again = cli("ledger", "export", "--repo", researched.path, "--events", file)
     assert again.returncode == 3
     assert "exists" in again.stderr
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap makes it read-only")
+@pytest.mark.parametrize("command", [("serve",), ("status",), ("ledger", "rebuild")])
+def test_a_read_only_git_folder_is_one_line_and_exit_3(
+    cli: Cli, researched: Recipe, command: tuple[str, ...]
+) -> None:
+    git_dir = str(researched.path / ".git")
+    read_only = ["bwrap", "--dev-bind", "/", "/", "--ro-bind", git_dir, git_dir]
+    done = subprocess.run(
+        [*read_only, *cli.argv(*command, "--repo", researched.path)],
+        env=cli.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.stderr.startswith("bwrap:"):
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "writable" in done.stderr
 
 
 def test_without_a_research_branch_there_is_no_log_to_write(cli: Cli, foreign: Recipe) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,7 +105,7 @@ class Rooms:
             patience: Seconds to wait for whoever holds it.
 
         Raises:
-            Fault: Another process has held it for as long.
+            Fault: Another process has held it for as long, or it cannot be written.
         """
         deadline = time.monotonic() + patience
 
@@ -117,5 +117,12 @@ class Rooms:
                 )
 
         path = self.repository.state / "lock"
-        with locks.hold(path, while_waiting=wait):
+        with ExitStack() as held:
+            try:
+                held.enter_context(locks.hold(path, while_waiting=wait))
+            except OSError as error:
+                raise Fault(
+                    f"cannot lock {path}: {error.strerror}; make its folder writable for this "
+                    "user, or free some disk space, and try again"
+                ) from error
             yield

@@ -38,10 +38,14 @@ _SETTINGS = (
     "core.fsyncMethod=fsync",
     "i18n.commitEncoding=UTF-8",
 )
+_DISK = "free some disk space, or look at the disk's health, and try again"
 _REMEDIES = (
     ("No space left on device", "free some disk space and try again"),
     ("Disk quota exceeded", "free some disk space and try again"),
     ("File too large", "free some disk space and try again"),
+    ("Input/output error", _DISK),
+    ("unable to write", _DISK),
+    ("couldn't write", _DISK),
     (
         ".lock': File exists",
         "another git command is running: wait for it, or delete that lock file if there is none",
