@@ -54,11 +54,9 @@ class RunDirectory:
 
         So whoever looks for what a run left, finds that as well.
         """
-        path = self.path / name
-        path.mkdir()
-        for folder in ("home", "tmp"):
-            (path / folder).mkdir()
-        return RunDirectory(path)
+        inside = RunDirectory(self.path / name)
+        inside.make()
+        return inside
 
     @property
     def recipe(self) -> Path:

@@ -119,9 +119,7 @@ class Seal:
         micro_batch = prepared_data.manifest.profile.eval_micro_batch
         folder = self._directory.inner("prover")
         with proving(self._rooms, self._guard, self._subject, folder, give_up) as prover:
-            # A row that means nothing first: what fails on it may still be told in full.
-            width = len(data.rows[0])
-            prover.losses([array("H", [at % data.vocabulary for at in range(width)])])
+            rehearse(prover, data)
             self._was_shown_rows = True
             return scored(prover, data, micro_batch)
 
@@ -143,6 +141,12 @@ class Seal:
             reason=f"the model could not be evaluated on validation rows: {words}",
             error_class=crash.error_class,
         )
+
+
+def rehearse(prover: Dialogue, data: EvaluationData) -> None:
+    """Show a row that means nothing first: what fails on it may still be told in full."""
+    width = len(data.rows[0])
+    prover.losses([array("H", [at % data.vocabulary for at in range(width)])])
 
 
 def scored(prover: Dialogue, data: EvaluationData, micro_batch: int) -> list[array[float]]:
