@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.driving import TOP, Agent, RecipeRepo, processes_below, serving, until, words
 
-from .variants import answers, attacking
+from .variants import TRAIN, answers, attacking
 
 RECIPE_FILES = ("protocol.json", "prepare.py", "train.py", "results.tsv")
 SECRET = "ANTHROPIC_API_KEY"  # noqa: S105 - the name of a variable
@@ -155,16 +155,28 @@ World = dict[tuple[str, str], bytes]
 
 @asynccontextmanager
 async def arena_at(
-    folder: Path, sandbox: str, environment: dict[str, str]
+    folder: Path,
+    environment: dict[str, str],
+    sandbox: str,
+    *more: str,
+    baseline: str = TRAIN,
 ) -> AsyncGenerator[Arena]:
-    """Build a world around prepared data and a venv, start its server, measure the baseline."""
+    """Build a world around prepared data and a venv, start its server, measure the baseline.
+
+    Args:
+        folder: Where; it has the data and the venv.
+        environment: The server's variables.
+        sandbox: The sandbox to use.
+        more: Further options of the server.
+        baseline: The train.py to beat.
+    """
     for name in ("home", "outside", "tmp"):
         (folder / name).mkdir()
     weights = folder / "home" / ".cache" / "huggingface" / "hub" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(hashlib.sha256(b"weights").digest())
     (folder / "outside" / "precious.txt").write_text("precious\n")
-    files = {name: (TOP / name).read_text() for name in RECIPE_FILES}
+    files = {name: (TOP / name).read_text() for name in RECIPE_FILES} | {"train.py": baseline}
     repo = RecipeRepo.create(folder / "recipe", {**files, ".gitignore": ".autoresearch/\n"})
     variables = {
         **environment,
@@ -174,9 +186,9 @@ async def arena_at(
         "AUTORESEARCH_CACHE": str(folder / "data"),
         SECRET: "sk-not-for-you",
     }
-    options = ("--python", str(folder / "venv" / "bin" / "python"), "--sandbox", sandbox)
+    options = ("--python", str(folder / "venv" / "bin" / "python"), "--sandbox", sandbox, *more)
     join = partial(serving, repo.path, *options, environment=variables)
     async with join() as agent:
-        baseline = await agent.trial("baseline")
-        assert baseline["outcome"]["kind"] == "measured", baseline
+        first = await agent.trial("baseline")
+        assert first["outcome"]["kind"] == "measured", first
         yield Arena(folder=folder, repo=repo, agent=agent, sandbox=sandbox, join=join)

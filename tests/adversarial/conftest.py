@@ -6,7 +6,8 @@ import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from autoresearch_mcp.effects.sandbox import probe
 from tests.driving import TOP, clean_environment
 
 from .arena import Arena, arena_at
+from .variants import SOME, TRAIN, brief
 
+Builder = Callable[..., AbstractAsyncContextManager[Arena]]
 LEVELS = ("bubblewrap+landlock+seccomp", "bubblewrap+seccomp", "landlock+seccomp", "seatbelt")
 """Every sandbox there is; `none` comes besides."""
 
@@ -51,21 +54,47 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, st
 
 
 @pytest.fixture(scope="session")
-async def arena(
-    request: pytest.FixtureRequest,
+def build(
     tmp_path_factory: pytest.TempPathFactory,
     sandboxes: tuple[str, ...],
     environment: dict[str, str],
     prepared: Path,
+) -> Builder:
+    """Builds worlds around copies of the data, each with a venv of its own."""
+
+    def built(*options: str, baseline: str = TRAIN) -> AbstractAsyncContextManager[Arena]:
+        folder = tmp_path_factory.mktemp("arena").resolve()
+        shutil.copytree(prepared, folder / "data")
+        _make_venv(folder / "venv")
+        sandbox, *more = options or (sandboxes[0],)
+        return arena_at(folder, environment, sandbox, *more, baseline=baseline)
+
+    return built
+
+
+@pytest.fixture(scope="session")
+async def arena(
+    request: pytest.FixtureRequest, sandboxes: tuple[str, ...], build: Builder
 ) -> AsyncGenerator[Arena]:
     """A world to attack, in the sandbox that the parameter names; `best` for the best here."""
     name: str = sandboxes[0] if request.param == "best" else request.param
     if name not in sandboxes:
         pytest.skip(f"not run: {name} is not available here")
-    folder = tmp_path_factory.mktemp("arena").resolve()
-    shutil.copytree(prepared, folder / "data")
-    _make_venv(folder / "venv")
-    async with arena_at(folder, name, environment) as found:
+    async with build(name) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+async def fort(build: Builder) -> AsyncGenerator[Arena]:
+    """A world in the best sandbox here, with a baseline that few steps of training went into."""
+    async with build(baseline=brief(SOME)) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+async def lab(sandboxes: tuple[str, ...], build: Builder) -> AsyncGenerator[Arena]:
+    """A world in the best sandbox here whose server audits every trial."""
+    async with build(sandboxes[0], "--audit", "all") as found:
         yield found
 
 

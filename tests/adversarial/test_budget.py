@@ -10,7 +10,7 @@ import pytest
 
 from .arena import Arena
 from .cases import Seen, best_level
-from .variants import TRAIN, cheating
+from .variants import TRAIN, replaced
 
 pytestmark = pytest.mark.anyio
 
@@ -113,7 +113,7 @@ NOT_HANDED_OVER = {
 async def test_training_past_the_budget_is_noticed_whatever_the_log_claims(
     arena: Arena, case: str
 ) -> None:
-    strike = await arena.strike_with(cheating(OVER_BUDGET[case]))
+    strike = await arena.strike_with(replaced(OVER_BUDGET[case]))
 
     Seen(outcome="over_budget", names="are allowed").check(strike)
     assert strike.trial["outcome"]["value"] is None
@@ -122,7 +122,7 @@ async def test_training_past_the_budget_is_noticed_whatever_the_log_claims(
 @best_level
 @pytest.mark.parametrize("case", NOT_HANDED_OVER)
 async def test_a_model_that_stays_with_its_run_has_no_metric(arena: Arena, case: str) -> None:
-    strike = await arena.strike_with(cheating(NOT_HANDED_OVER[case]))
+    strike = await arena.strike_with(replaced(NOT_HANDED_OVER[case]))
 
     Seen(outcome="crash").check(strike)
     assert strike.trial["outcome"]["value"] is None
@@ -143,7 +143,7 @@ for _ in range(2000):
 @best_level
 async def test_events_closed_ends_in_a_crash(arena: Arena) -> None:
     closed = "import os, prepare\nos.close(prepare.SUPERVISOR)\n"
-    strike = await arena.strike_with(cheating([(LOADER, closed + LOADER)]))
+    strike = await arena.strike_with(replaced([(LOADER, closed + LOADER)]))
 
     Seen(outcome="crash").check(strike)
 

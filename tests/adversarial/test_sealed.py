@@ -16,7 +16,7 @@ from tests.driving import TOP, processes_below, until, words
 
 from .arena import Arena
 from .cases import best_level
-from .variants import cheating
+from .variants import replaced
 
 pytestmark = [pytest.mark.anyio, best_level]
 
@@ -64,7 +64,7 @@ def in_place(arena: Arena, source: str, folder: Path) -> float:
 
 
 async def test_the_value_is_that_of_evaluation_in_place(arena: Arena, tmp_path: Path) -> None:
-    source = cheating([(LOADER, FIXED + LOADER)])
+    source = replaced([(LOADER, FIXED + LOADER)])
     strike = await arena.strike_with(source)
 
     outcome = strike.trial["outcome"]
@@ -174,7 +174,7 @@ async def test_a_model_without_finite_logits_has_no_metric(arena: Arena) -> None
 
 async def test_a_death_while_the_model_is_scored_is_settled_like_any_other(arena: Arena) -> None:
     slow = "import time\nclass Slow:\n    def __call__(self, tokens):\n        time.sleep(3600)\n"
-    source = cheating([(EVALUATE, slow + "val_bpb = evaluate_bpb(Slow(), tokenizer, rows)\n")])
+    source = replaced([(EVALUATE, slow + "val_bpb = evaluate_bpb(Slow(), tokenizer, rows)\n")])
     source = source.replace("TIME_BUDGET, Tokenizer", "Tokenizer").replace(
         "\nDEVICE = ", "\nTIME_BUDGET = 0.2\nDEVICE = ", 1
     )

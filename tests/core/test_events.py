@@ -10,7 +10,6 @@ from autoresearch_mcp.core.events import (
     CancelRequested,
     Decided,
     Done,
-    IllegalStep,
     Measured,
     Queued,
     RunFinished,
@@ -18,8 +17,8 @@ from autoresearch_mcp.core.events import (
     RunStarted,
     Staged,
     TrialEvent,
-    advance,
 )
+from autoresearch_mcp.core.steps import IllegalStep, advance
 from autoresearch_mcp.core.trial import (
     Outcome,
     OutcomeKind,

@@ -13,13 +13,12 @@ from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.events import (
     Edited,
     Event,
-    IllegalStep,
     Queued,
     Running,
     Staged,
     TrialEvent,
-    advance,
 )
+from autoresearch_mcp.core.steps import IllegalStep, advance
 from autoresearch_mcp.core.trial import Phase, ProcessId, TrialRecord
 from autoresearch_mcp.effects.ledger import Changed, Ledger
 

@@ -20,7 +20,6 @@ from autoresearch_mcp.core.events import (
     Edited,
     Event,
     Exported,
-    IllegalStep,
     Measured,
     Queued,
     ResearchStarted,
@@ -29,10 +28,10 @@ from autoresearch_mcp.core.events import (
     RunStarted,
     Staged,
     TrialEvent,
-    advance,
 )
 from autoresearch_mcp.core.measurement import Direction
 from autoresearch_mcp.core.setting import Setting
+from autoresearch_mcp.core.steps import IllegalStep, advance
 from autoresearch_mcp.core.trial import (
     Move,
     Outcome,

@@ -110,4 +110,5 @@ def _common() -> argparse.ArgumentParser:
         evidence="single", sandbox=None, allow_network=False, memory=None, asset=None
     )
     common.set_defaults(trials_at_once=1)
+    common.set_defaults(audit="keeps")
     return common

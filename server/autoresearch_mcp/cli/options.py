@@ -59,6 +59,13 @@ def add_trial_options(parser: argparse.ArgumentParser) -> None:
         default="single",
         help="the rule that keeps or discards (default: %(default)s)",
     )
+    parser.add_argument(
+        "--audit",
+        choices=["keeps", "all"],
+        default="keeps",
+        help="whose claims a second process must confirm without the labels: those of trials that "
+        "would be kept, or of all (default: %(default)s)",
+    )
 
 
 def _absolute(text: str) -> Path:
@@ -131,6 +138,7 @@ def rooms_of(options: argparse.Namespace, server: ProcessId | None = None) -> Ro
         memory_gib=options.memory,
         assets=tuple(options.asset) if options.asset else None,
         trials_at_once=options.trials_at_once,
+        audits_all=options.audit == "all",
         server=server,
     )
     return Rooms.open(folder_of(options), chosen)

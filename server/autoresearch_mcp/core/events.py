@@ -1,19 +1,16 @@
-"""The ledger's vocabulary: every event that can happen, and what it makes of a trial."""
+"""The ledger's vocabulary: every event that can happen. `core/steps.py` says when."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from autoresearch_mcp.core.audit import Finding
 from autoresearch_mcp.core.setting import Setting
 from autoresearch_mcp.core.trial import (
-    UNDER_WAY,
     Move,
     Outcome,
-    Phase,
     ProcessId,
     Role,
-    Run,
-    TrialRecord,
     Value,
     Verdict,
 )
@@ -119,6 +116,33 @@ class Measured(Value):
     outcome: Outcome
 
 
+class AuditStarted(Value):
+    """The claims of the trial's runs are about to be checked by other processes."""
+
+    kind: Literal["audit_started"] = "audit_started"
+    trial: int
+    directory: str
+
+
+class RunFinding(Value):
+    """What was found about one run's claims."""
+
+    run: int
+    seed: str
+    """Of the choice of probes, hexadecimal; drawn after the model was handed over."""
+    finding: Finding
+
+
+class Audited(Value):
+    """The claims of the trial's runs were checked, or cannot be."""
+
+    kind: Literal["audited"] = "audited"
+    trial: int
+    findings: tuple[RunFinding, ...]
+    outcome: Outcome
+    """The trial's, as the audit leaves it."""
+
+
 class Decided(Value):
     """The court has spoken."""
 
@@ -170,7 +194,7 @@ class Checkpointed(Value):
     digest: str
 
 
-_LaterEvent = (
+LaterEvent = (
     Queued
     | Running
     | RunStarted
@@ -178,113 +202,15 @@ _LaterEvent = (
     | RunFinished
     | CancelRequested
     | Measured
+    | AuditStarted
+    | Audited
     | Decided
     | Applying
     | Closing
     | Done
 )
-TrialEvent = Staged | _LaterEvent
+TrialEvent = Staged | LaterEvent
 Event = ResearchStarted | Edited | Exported | Checkpointed | TrialEvent
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 """Reads an event back from its JSON."""
-
-_ARROWS: dict[str, frozenset[Phase]] = {
-    "queued": frozenset({Phase.STAGED}),
-    "running": frozenset({Phase.QUEUED}),
-    "run_started": frozenset({Phase.RUNNING}),
-    "handed_over": frozenset({Phase.RUNNING}),
-    "run_finished": frozenset({Phase.RUNNING}),
-    "cancel_requested": UNDER_WAY,
-    "measured": UNDER_WAY - {Phase.MEASURED, Phase.AUDITED},
-    "decided": frozenset({Phase.MEASURED, Phase.AUDITED}),
-    "applying": frozenset({Phase.DECIDED}),
-    "closing": frozenset({Phase.DONE}),
-    "done": frozenset({Phase.DECIDED, Phase.APPLYING, Phase.CLOSING}),
-}
-"""Event -> the phases in which it may happen."""
-
-_LEADS_TO = {
-    "queued": Phase.QUEUED,
-    "running": Phase.RUNNING,
-    "measured": Phase.MEASURED,
-    "decided": Phase.DECIDED,
-    "applying": Phase.APPLYING,
-    "closing": Phase.CLOSING,
-    "done": Phase.DONE,
-}
-"""Event -> the phase that follows it; the others leave the phase as it is."""
-
-
-_OF_A_RUN = {"handed_over": ("model",), "run_finished": ("outcome",)}
-"""Event -> what it says about the run under way."""
-
-
-class IllegalStep(Exception):
-    """Raised when an event does not fit the phase that its trial is in."""
-
-
-def advance(record: TrialRecord | None, event: TrialEvent, at: str) -> TrialRecord:
-    """Add one event to a trial.
-
-    Args:
-        record: The trial so far; None before its first event, which must be `Staged`.
-        event: What happened.
-        at: When it happened: UTC, ISO 8601.
-
-    Raises:
-        IllegalStep: The event cannot follow what happened so far.
-    """
-    if isinstance(event, Staged):
-        if record is not None:
-            raise IllegalStep(f"trial {event.trial} is already staged")
-        return _staged(event, at)
-    if record is None:
-        raise IllegalStep(f"trial {event.trial} does not exist")
-    if record.phase not in _ARROWS[event.kind]:
-        raise IllegalStep(f"trial {record.id} is {record.phase}: {event.kind} cannot follow")
-    under_way = record.current_run is not None
-    if (isinstance(event, RunStarted) and under_way) or (
-        isinstance(event, RunFinished | HandedOver) and not under_way
-    ):
-        raise IllegalStep(f"trial {record.id}: {event.kind} cannot follow its last run's state")
-    phase = _LEADS_TO.get(event.kind, record.phase)
-    return record.model_copy(update={"phase": phase, **_changes(record, event, at)})
-
-
-def _staged(event: Staged, at: str) -> TrialRecord:
-    fields = event.model_dump(exclude={"kind", "trial"})
-    return TrialRecord(id=event.trial, phase=Phase.STAGED, staged_at=at, **fields)
-
-
-def _changes(record: TrialRecord, event: _LaterEvent, at: str) -> dict[str, object]:
-    """Return the fields of the record that the event sets beside its phase."""
-    match event:
-        case Queued(process=process):
-            return {"process": process}
-        case RunStarted():
-            fields = event.model_dump(exclude={"kind", "trial"})
-            run = Run(number=len(record.runs) + 1, started_at=at, **fields)
-            return {"runs": (*record.runs, run)}
-        case HandedOver() | RunFinished():
-            changed = {name: getattr(event, name) for name in _OF_A_RUN[event.kind]}
-            return {"runs": (*record.runs[:-1], record.runs[-1].model_copy(update=changed))}
-        case CancelRequested():
-            return {"cancel_requested": True}
-        case Measured(outcome=outcome):
-            return {"outcome": outcome, "runs": _closed(record, outcome)}
-        case Decided(verdict=verdict):
-            return {"verdict": verdict, "ended_at": at}
-        case Applying(new=new):
-            return {"applying_to": new}
-        case Closing(move=move):
-            return {"closing": move}
-        case Running() | Done():
-            return {}
-
-
-def _closed(record: TrialRecord, outcome: Outcome) -> tuple[Run, ...]:
-    """End a run that was cut short, so that no record keeps one under way for ever."""
-    if record.current_run is None:
-        return record.runs
-    return (*record.runs[:-1], record.runs[-1].model_copy(update={"outcome": outcome}))

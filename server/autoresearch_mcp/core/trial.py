@@ -8,13 +8,10 @@ knows which arrows exist.
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-
-class Value(BaseModel):
-    """A frozen, closed value that travels to and from the ledger as JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from autoresearch_mcp.core.audit import Finding
+from autoresearch_mcp.core.value import Value
 
 
 class Phase(StrEnum):
@@ -83,6 +80,10 @@ class TrustLevel(StrEnum):
     """Fresh directory, hashes checked before and after, sandboxed, on the supervisor's clock."""
     SEALED = "sealed"
     """The server computed the number itself, from a model that never saw validation data."""
+    AUDITED = "audited"
+    """A second process, which had no labels, gave the same distributions."""
+    CONFIRMED = "confirmed"
+    """Run again from the committed candidate with another seed."""
 
 
 class Trust(Value):
@@ -120,7 +121,7 @@ class Outcome(Value):
     """For a crash: syntax, import, shape, nan, oom, killed or other."""
     hint: str | None = None
     """What to try next."""
-    secondary: dict[str, float | None] = {}
+    secondary: dict[str, float | None] = Field(default_factory=dict[str, float | None])
     """The protocol's secondary metrics by name, None where the log had none."""
     exit_code: int | None = None
     """Exit status of the run's process; minus the signal's number when a signal ended it."""
@@ -162,6 +163,8 @@ class Run(Value):
     """sha256 of the model handed over, recorded before any validation token is shown to it."""
     outcome: Outcome | None = None
     """None while the run is under way."""
+    audit: Finding | None = None
+    """What a second process made of its claims; None where nothing asked for that."""
 
 
 class VerdictStatus(StrEnum):
@@ -224,6 +227,8 @@ class TrialRecord(Value):
     outcome: Outcome | None = None
     verdict: Verdict | None = None
     cancel_requested: bool = False
+    audit_directory: str | None = None
+    """The folders of the audit, removed when it ends."""
     applying_to: str | None = None
     """Commit that the branch moves to (the old head when nothing is kept)."""
     closing: Move | None = None

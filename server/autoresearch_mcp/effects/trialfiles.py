@@ -1,5 +1,6 @@
 """The files of a trial beside the ledger: the log of each run, and its process's own output."""
 
+import hashlib
 from pathlib import Path
 
 from autoresearch_mcp.core import logtext
@@ -55,6 +56,14 @@ class TrialFiles:
                 return file.read()
         except FileNotFoundError:
             return b""
+
+    def digest(self, path: Path) -> str | None:
+        """Return the sha256 of a file; None where there is none."""
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return None
 
     def last_line(self, path: Path) -> str:
         """Return a log's last line in brackets, ready to end a sentence; empty without one."""

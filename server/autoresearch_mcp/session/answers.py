@@ -70,7 +70,7 @@ class OutcomeView(Answer):
     value: float | None = Field(description="The metric; null when there is none, never 0.")
     reason: str
     trust: str = Field(
-        description="printed < locked < sealed: how far the server saw to it itself."
+        description="printed < locked < sealed < audited < confirmed: what the server saw to."
     )
     trust_missing: list[str] = Field(description="What the next level of trust asks for.")
     error_class: str | None = None

@@ -14,12 +14,19 @@ from types import FrameType
 from autoresearch_mcp.core.case import Action
 from autoresearch_mcp.core.decision import judge
 from autoresearch_mcp.core.errors import Fault
-from autoresearch_mcp.core.events import Measured, Queued, RunFinished, Running, RunStarted
-from autoresearch_mcp.core.outcomes import CLOCK, SETUP
-from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Role, TrialRecord
+from autoresearch_mcp.core.events import (
+    Audited,
+    Measured,
+    Queued,
+    RunFinished,
+    Running,
+    RunStarted,
+)
+from autoresearch_mcp.core.outcomes import CLOCK
+from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Phase, Role, TrialRecord
 from autoresearch_mcp.effects import locks, processes
 from autoresearch_mcp.effects.rundir import RunDirectory
-from autoresearch_mcp.session import court
+from autoresearch_mcp.session import auditing, court
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.guarding import Guard
 from autoresearch_mcp.session.recipe import recipe_of
@@ -90,20 +97,22 @@ class Conductor:
             with locks.hold(*leases, while_waiting=self._give_up_if_stopped):
                 ledger.append(Running(trial=self._id))
                 self._check_setting()
-                outcome = self._race()
-        except _Stopped:
-            outcome = self._stopped_outcome()
+                ledger.append(Measured(trial=self._id, outcome=self._race()))
+                auditing.examine(self._rooms, self._guard, self._id, self._must_stop)
+        except (_Stopped, auditing.Stopped):
+            self._end_with(self._stopped_outcome())
         except (Fault, OSError) as fault:
-            outcome = Outcome(
-                kind=OutcomeKind.INTERRUPTED,
-                reason=f"the trial could not be run: {fault}",
-                error_class=SETUP,
-                hint="A person must mend that first.",
-            )
+            self._end_with(auditing.faulted(fault))
         # For ever: a result is not lost because somebody is slow.
         with self._rooms.locked(math.inf):
-            ledger.append(Measured(trial=self._id, outcome=outcome))
             conclude(self._rooms, self._id)
+
+    def _end_with(self, outcome: Outcome) -> None:
+        """Record an outcome that the runs, or the audit, did not come to by themselves."""
+        if self._trial.phase is Phase.MEASURED:
+            self._rooms.ledger.append(Audited(trial=self._id, findings=(), outcome=outcome))
+        else:
+            self._rooms.ledger.append(Measured(trial=self._id, outcome=outcome))
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._stop.set()

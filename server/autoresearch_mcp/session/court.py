@@ -15,7 +15,7 @@ from autoresearch_mcp.core.trial import (
     Verdict,
     VerdictStatus,
 )
-from autoresearch_mcp.session.rooms import Options
+from autoresearch_mcp.session.rooms import Options, Rooms
 
 _NOT_ITS_FAULT = frozenset({OutcomeKind.CANCELLED, OutcomeKind.INTERRUPTED})
 _LEVELS = list(TrustLevel)
@@ -125,6 +125,13 @@ def verdict_on(
             reason = f"{kind}: {trial.outcome.reason}"
             verdict = Verdict(status=VerdictStatus.DISCARD, reason=reason)
     return Decided(trial=trial.id, verdict=verdict)
+
+
+def decide(rooms: Rooms, trial: TrialRecord, rule: Rule) -> Decided:
+    """Return the decision that the ledger's runs lead to."""
+    started = rooms.ledger.started(trial.research)
+    trials = rooms.ledger.trials(trial.research)
+    return verdict_on(trial, trials, rule, rankable=started.setting.rankable)
 
 
 def baseline_timings(trials: Sequence[TrialRecord]) -> tuple[Timing, ...]:

@@ -30,6 +30,7 @@ class Options:
         memory_gib: The most memory of a run, GiB; None for nine tenths of the machine's.
         assets: Data outside the repository that runs may read; None for the usual folder.
         trials_at_once: How many trials may run on this machine at the same time.
+        audits_all: Whether trials are audited that would not be kept.
         server: The server whose end ends its trials; None where they go on without it.
     """
 
@@ -41,6 +42,7 @@ class Options:
     memory_gib: float | None = None
     assets: tuple[Path, ...] | None = None
     trials_at_once: int = 1
+    audits_all: bool = False
 
     def as_arguments(self) -> list[str]:
         """Return the command line that gives a trial's process the same options."""
@@ -51,7 +53,8 @@ class Options:
         at_once = ["--trials-at-once", str(self.trials_at_once)]
         memory = [] if self.memory_gib is None else ["--memory", str(self.memory_gib)]
         assets = [part for asset in self.assets or () for part in ("--asset", str(asset))]
-        chosen = [*sandbox, *network, *memory, *assets, *at_once, *server]
+        audit = ["--audit", "all"] if self.audits_all else []
+        chosen = [*sandbox, *network, *memory, *assets, *at_once, *audit, *server]
         return [*python, "--evidence", self.preset, *chosen]
 
     @property

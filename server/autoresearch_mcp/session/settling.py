@@ -11,7 +11,7 @@ from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import Done, Measured
 from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Phase, TrialRecord
 from autoresearch_mcp.effects import processes, rundir
-from autoresearch_mcp.session import applying, court
+from autoresearch_mcp.session import applying, auditing, court
 from autoresearch_mcp.session.recipe import Recipe, recipe_of
 from autoresearch_mcp.session.rooms import Rooms
 
@@ -48,11 +48,9 @@ def conclude(rooms: Rooms, trial_id: int) -> None:
     rooms.ledger.checkpoint()
     rooms.files.drop_models(trial_id)
     trial = rooms.ledger.get(trial_id)
-    trials = rooms.ledger.trials(trial.research)
-    recipe, started = recipe_of(rooms, trial.research), rooms.ledger.started(trial.research)
+    recipe = recipe_of(rooms, trial.research)
     rule = court.rule_of(recipe.protocol, rooms.options)
-    rankable = started.setting.rankable
-    rooms.ledger.append(court.verdict_on(trial, trials, rule, rankable=rankable))
+    rooms.ledger.append(court.decide(rooms, trial, rule))
     if trial.baseline and trial.outcome and trial.outcome.kind is OutcomeKind.MEASURED:
         _keep_baseline_log(rooms, trial, recipe)
     _show_verdict(rooms, rooms.ledger.get(trial_id))
@@ -83,6 +81,7 @@ def _interrupt(rooms: Rooms, trial: TrialRecord) -> None:
     _sweep(rooms, recipe_of(rooms, trial.research))
     if trial.phase not in {Phase.MEASURED, Phase.AUDITED}:
         rooms.ledger.append(Measured(trial=trial.id, outcome=_death(rooms, trial)))
+    auditing.resume(rooms, trial.id)
     conclude(rooms, trial.id)
 
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from autoresearch_mcp.core.events import EVENT, Checkpointed, Event, IllegalStep, TrialEvent
+from autoresearch_mcp.core.events import EVENT, Checkpointed, Event, TrialEvent
+from autoresearch_mcp.core.steps import IllegalStep
 from autoresearch_mcp.effects.ledger import schema
 from autoresearch_mcp.effects.ledger.changed import Changed
 from autoresearch_mcp.effects.ledger.projecting import project

@@ -10,8 +10,8 @@ from autoresearch_mcp.core.events import (
     ResearchStarted,
     RunStarted,
     TrialEvent,
-    advance,
 )
+from autoresearch_mcp.core.steps import advance
 from autoresearch_mcp.core.trial import TrialRecord
 
 

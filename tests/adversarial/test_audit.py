@@ -1,0 +1,133 @@
+"""The audit as part of a trial, and the contract of the evaluation, point by point.
+
+strict causality                   test_models.py, 27 to 34 and 38
+a full, normalised distribution    here, and test_models.py, 35 and 40
+no learning from what is scored    test_models.py, 36, 37 and 39
+a single pass                      here, and test_metric.py, 21
+all rows                           here, and test_metric.py, 16, 19 and 20
+"""
+
+import math
+import os
+import signal
+
+import pytest
+
+from autoresearch_mcp.core.trial import Phase, TrialRecord
+from tests.driving import until
+
+from .arena import Arena, Strike
+from .cases import Seen
+from .test_models import peeking, wrapped
+from .variants import FEW, SOME, brief
+
+pytestmark = pytest.mark.anyio
+
+STEPS = {"audit_started", "audited", "decided"}
+NO_DISTRIBUTION = {
+    "half-the-vocabulary": "return self.inner(tokens)[..., :256]",
+    "one-dimension-more": "return self.inner(tokens)[..., None]",
+    "last-position-only": "return self.inner(tokens)[:, -1:]",
+    "losses-instead-of-logits": "return mx.zeros(tokens.shape)",
+    "a-list": "return self.inner(tokens).tolist()",
+    "nothing": "self.inner(tokens)",
+}
+
+
+def peeking_at(places: str) -> str:
+    """Return a cheat; no two may be alike, for code that was caught is not run again."""
+    return brief(SOME, peeking(f"({places})[None, :, None]"))
+
+
+def audited_now(record: TrialRecord) -> bool:
+    return record.phase is Phase.MEASURED and record.audit_directory is not None
+
+
+async def begin(fort: Arena, source: str) -> int:
+    """Start a trial and return its number once its audit goes on."""
+    await fort.agent("apply_edit", content=source)
+    number = (await fort.agent("run_trial", hypothesis="an audit", wait_s=0))["trial_id"]
+    await until(lambda: audited_now(fort.repo.ledger.get(number)))
+    return number
+
+
+async def test_an_audit_that_a_death_cut_short_is_made_again(fort: Arena, lab: Arena) -> None:
+    cheat = await dies_while_audited(fort, peeking_at("places % 3 == 0"))
+    honest = await dies_while_audited(lab, brief(FEW))
+
+    Seen(outcome="tampered", names="of row").check(cheat)
+    Seen().check(honest)
+    assert honest.trial["outcome"]["trust"] == "audited"
+
+
+async def dies_while_audited(world: Arena, source: str) -> Strike:
+    """Kill a trial's process in its audit, and see the trial through to its applied verdict."""
+    before = world.look()
+    number = await begin(world, source)
+    process = world.repo.ledger.get(number).process
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    ended = await world.agent("wait_trial", trial_id=number, wait_s=60)
+    steps = [event.kind for _, event in world.repo.ledger.events() if event.kind in STEPS]
+
+    assert steps[-4:] == ["audit_started", "audit_started", "audited", "decided"]
+    strike = await world.rest(ended, *before)
+    assert list((world.folder / "tmp").iterdir()) == []
+    return strike
+
+
+async def test_a_trial_can_be_cancelled_during_its_audit(fort: Arena) -> None:
+    before = fort.look()
+    number = await begin(fort, peeking_at("places % 2 == 0"))
+    ended = await fort.agent("cancel_trial", trial_id=number)
+
+    Seen(outcome="cancelled").check(await fort.rest(ended, *before))
+
+
+async def test_evidence_and_trust_are_in_the_ledger_and_shown(fort: Arena) -> None:
+    caught = await fort.strike_with(peeking_at("places % 5 == 0"))
+    baseline = fort.repo.ledger.get(1)
+    run = fort.repo.ledger.get(caught.trial["trial_id"]).runs[0]
+
+    Seen(outcome="tampered", names="of row").check(caught)
+    assert run.audit is not None
+    assert run.audit.reason == caught.trial["outcome"]["reason"]
+    assert run.outcome is not None
+    assert run.outcome.value is None  # it is no evidence for anything
+    assert baseline.outcome is not None
+    assert baseline.outcome.trust.level in {"audited", "confirmed"}
+    assert all(run.audit and run.audit.passed for run in baseline.runs)
+
+
+@pytest.mark.parametrize("case", NO_DISTRIBUTION)
+async def test_what_is_no_distribution_for_each_token_has_no_metric(fort: Arena, case: str) -> None:
+    code = f"    def __call__(self, tokens):\n        {NO_DISTRIBUTION[case]}\n"
+    strike = await fort.strike_with(brief(FEW, wrapped(code)))
+
+    Seen(outcome="crash", names="must return logits of shape").check(strike)
+
+
+async def test_all_rows_are_scored_each_exactly_once(fort: Arena) -> None:
+    """A model that knows nothing needs log2 of the vocabulary for each token that counts.
+
+    This one fails on a row that it sees a second time.
+    """
+    import numpy as np  # noqa: PLC0415 - the recipe's, not the server's
+
+    once = """\
+    def start(self):
+        self.seen = set()
+    def __call__(self, tokens):
+        rows = {tuple(row) for row in tokens.tolist()}
+        assert len(rows) == len(tokens) and not rows & self.seen, "a row came twice"
+        self.seen |= rows
+        return mx.zeros((*tokens.shape, 512))
+"""
+    strike = await fort.strike_with(brief(FEW, wrapped(once)))
+    (folder,) = (path.parent for path in (fort.folder / "data").glob("*/manifest.json"))
+    targets = np.load(folder / "val" / "rows.npy")[:, 1:]
+    sizes = np.load(folder / "tokenizer" / "token_bytes.npy")[targets]
+
+    Seen().check(strike)
+    expected = math.log2(512) * (sizes > 0).sum() / sizes.sum()
+    assert strike.trial["outcome"]["value"] == pytest.approx(expected, abs=1e-6)
