@@ -1,0 +1,77 @@
+"""Thousands of trials in one server, which neither grows nor leaves anything.
+
+The short form has 30 trials, the long one 10,000.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.driving import Agent, server_of
+
+from .conftest import Lab, source
+
+pytestmark = pytest.mark.anyio
+
+_MOST_GROWTH = 0.05
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a server takes of its machine while it waits.
+
+    Args:
+        memory: Bytes that are its own alone.
+        files: Open descriptors.
+        threads: Threads.
+        children: Processes below it, zombies included.
+    """
+
+    memory: int
+    files: int
+    threads: int
+    children: int
+
+    @classmethod
+    def of(cls, server: psutil.Process) -> "Footprint":
+        memory = server.memory_full_info().uss
+        return cls(
+            memory, server.num_fds(), server.num_threads(), len(server.children(recursive=True))
+        )
+
+
+async def test_a_server_neither_grows_nor_leaves_anything_in_a_long_night(
+    measured: Lab, tmp_path: Path, full: bool
+) -> None:
+    lab = measured.copy(tmp_path / "lab")
+    warm, whole = (1000, 10_000) if full else (10, 30)
+    async with lab.serve() as agent:
+        server = server_of(lab.folder)
+        for number in range(warm):
+            await turn(agent, number)
+        await lab.at_rest()
+        before = Footprint.of(server)
+        for number in range(warm, whole):
+            await turn(agent, number)
+        await lab.at_rest()
+        after = Footprint.of(server)
+    print(f"after {warm} trials {before}, after {whole} {after}")  # noqa: T201 - the figures
+
+    lab.check()
+    assert len(lab.trials()) == 1 + whole
+    assert after.memory < before.memory * (1 + _MOST_GROWTH)
+    assert after.files <= before.files
+    assert after.threads <= before.threads
+    assert after.children <= before.children
+
+
+async def turn(agent: Agent, number: int) -> None:
+    """Try one idea: one in ten is better, one in ten crashes, the others are worse."""
+    value = {0: f"1.9 - {number} / 1e6", 5: f"1 / 0 + {number}"}.get(
+        number % 10, f"2.5 + {number} / 1e6"
+    )
+    await agent("apply_edit", content=source(value))
+    trial = await agent("run_trial", hypothesis=f"idea {number}", wait_s=60)
+    await agent("commit_or_revert", trial_id=trial["trial_id"])
