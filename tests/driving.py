@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -179,6 +180,14 @@ async def until(condition: Callable[[], bool], *, every: float = 0.02) -> None:
     with anyio.fail_after(_PATIENCE_SECONDS):
         while not condition():  # noqa: ASYNC110 - files and processes send no event
             await anyio.sleep(every)
+
+
+def wait_for(condition: Callable[[], bool], *, every: float = 0.02) -> None:
+    """Wait as `until` does, where nothing else is to go on meanwhile."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it has not come about"
+        time.sleep(every)
 
 
 def words(process: psutil.Process) -> list[str]:

@@ -93,7 +93,7 @@ class Lab:
         """What threats.md calls I1 to I8: nothing is lost, doubled, overwritten or left."""
         self._check_ledger()
         self._check_git()
-        self._check_a_persons_work()
+        self.check_a_persons_work()
         assert processes_below(self.folder) == []
         assert [f for f in self._leavings() if not _PROBED.fullmatch(f.name)] == []
 
@@ -128,7 +128,7 @@ class Lab:
         """Wait until no trial goes on that a dead server has started."""
         await until(lambda: not processes_below(self.folder))
 
-    def _check_a_persons_work(self) -> None:
+    def check_a_persons_work(self) -> None:
         repo = self.repo
         status = repo.git("status", "--porcelain").splitlines()
         others = [line for line in status if line[2:].strip() not in {"train.py", "results.tsv"}]

@@ -7,6 +7,7 @@ real ones, in processes of their own.
 
 import multiprocessing
 import os
+import resource
 import signal
 import tempfile
 import time
@@ -76,10 +77,17 @@ class World:
 
 @dataclass(frozen=True, kw_only=True)
 class Death:
-    """When to die: before the n-th change that this process makes; 0 for never."""
+    """What befalls a life.
+
+    Args:
+        server: It dies before its n-th change; 0 for never.
+        trial: The trial that it starts does.
+        disk: No file may grow beyond so many bytes, in it and in its trial; None for no limit.
+    """
 
     server: int = 0
     trial: int = 0
+    disk: int | None = None
 
 
 Act = Callable[[Rooms, Callable[[str, object], None]], None]
@@ -136,9 +144,11 @@ def _life(world: World, act: Act, death: Death, pipe: Connection) -> None:
     rooms = world.rooms()
     if death.server:
         dying.die_at(death.server, world.changes("server"))
+    if death.disk is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (death.disk, death.disk))
     try:
         act(rooms, lambda what, which: pipe.send((what, which)))
-    except Fault as fault:
+    except (Fault, OSError) as fault:  # which the tools tell alike
         pipe.send(("fault", str(fault)))
 
 
@@ -269,3 +279,33 @@ class Finish:
 
     def __call__(self, rooms: Rooms, tell: Callable[[str, object], None]) -> None:
         tell("finished", finishing.finish(rooms).log_commit)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of an agent or a person, which may be refused.
+
+    Args:
+        name: edit, adopt, start, apply, cancel, finish or settle.
+        source: What an edit writes.
+    """
+
+    name: str
+    source: str = ""
+
+    def __call__(self, rooms: Rooms, tell: Callable[[str, object], None]) -> None:
+        last = look(rooms).trials[-1].id
+        calls: dict[str, Callable[[], object]] = {
+            "edit": lambda: editing.apply_edit(rooms, None, WholeFile(self.source)),
+            "adopt": lambda: editing.apply_edit(rooms, None, None),
+            "start": lambda: starting.run_trial(rooms, "a trial").id,
+            "apply": lambda: trials.commit_or_revert(rooms, last),
+            "cancel": lambda: trials.cancel(rooms, last),
+            "finish": lambda: finishing.finish(rooms),
+            "settle": lambda: Recovery()(rooms, tell),
+        }
+        try:
+            calls[self.name]()
+            tell("done", last)
+        except Refusal as refusal:
+            tell("refused", refusal.code)

@@ -16,6 +16,8 @@ from .conftest import Lab, source
 pytestmark = pytest.mark.anyio
 
 _MOST_GROWTH = 0.05
+_MOST_GROWTH_AT_FIRST = 0.15
+"""In the short form: for some dozens of trials a server's caches and its allocator fill up."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,11 @@ async def test_a_server_neither_grows_nor_leaves_anything_in_a_long_night(
 
     lab.check()
     assert len(lab.trials()) == 1 + whole
-    assert after.memory < before.memory * (1 + _MOST_GROWTH)
+    growth = _MOST_GROWTH if full else _MOST_GROWTH_AT_FIRST
+    assert after.memory < before.memory * (1 + growth)
     assert after.files <= before.files
-    assert after.threads <= before.threads
+    # Idle workers come and go; a leak shows in every trial.
+    assert after.threads - before.threads < (whole - warm) / 10
     assert after.children <= before.children
 
 
