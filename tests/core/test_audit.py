@@ -73,7 +73,7 @@ def test_no_process_is_shown_the_label_of_a_probe_of_its(
 
 @given(SEEDS)
 def test_what_follows_begins_otherwise_than_the_row_goes_on(seed: int) -> None:
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     rows = [[rng.randrange(2) for _ in range(9)] for _ in range(6)]
     claim = Claim(rows=rows, nats=[1.0] * 48)
     (one,) = plan(claim, None, 6, seed)
@@ -86,7 +86,7 @@ def test_what_follows_begins_otherwise_than_the_row_goes_on(seed: int) -> None:
 
 @given(SHAPES, SEEDS)
 def test_half_of_the_probes_go_where_the_claimed_loss_fell_most(shape: Shape, seed: int) -> None:
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     size = shape[0] * shape[1]
     nats, incumbent = ([rng.random() for _ in range(size)] for _ in range(2))
     claim = claim_of(shape, nats)
@@ -203,7 +203,7 @@ def test_a_cheat_at_few_tokens_is_found_in_99_of_100_by_256_probes(share: float)
 
 def caught(share: float, seed: int) -> bool:
     """Let a model know some labels of 128 rows of 64 tokens, and audit it."""
-    rng, rows, length = random.Random(seed), 128, 64  # noqa: S311
+    rng, rows, length = random.Random(seed), 128, 64
     size = rows * length
     incumbent = [rng.expovariate(1 / 3) for _ in range(size)]
     honest = [max(0.0, nats + rng.gauss(0, 0.3)) for nats in incumbent]

@@ -250,7 +250,7 @@ def test_simpler_code_is_kept_when_it_is_no_worse() -> None:
 def test_three_hundred_simplifications_in_a_row_cost_one_noise_unit_at_most(
     seed: int, harm: float
 ) -> None:
-    luck, s = random.Random(seed), 0.01  # noqa: S311
+    luck, s = random.Random(seed), 0.01
     truth = {"0": 2.0}
     done, _ = race(
         Case(candidate="0", incumbent=None, observations=()),

@@ -39,7 +39,7 @@ class Night:
     wanted: int
     acknowledged: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
     killed: dict[str, int] = field(default_factory=lambda: {"server": 0, "trial": 0})
-    dice: random.Random = field(default_factory=lambda: random.Random(_SEED))  # noqa: S311
+    dice: random.Random = field(default_factory=lambda: random.Random(_SEED))
 
     async def pass_by(self) -> None:
         """Serve, and serve again, until there are enough trials."""

@@ -272,3 +272,29 @@ async def test_a_list_of_hosts_that_no_sandbox_can_keep_is_a_fault(
 
     assert "networkAllowlist" in fault
     assert trial["outcome"]["value"] == 10
+
+
+async def test_a_recipe_in_a_folder_of_a_larger_repository_keeps_to_it(
+    game: RecipeRepo, tmp_path: Path, bare_python: Path
+) -> None:
+    (game.path / "games" / "chess").mkdir(parents=True)
+    game.git("mv", "lib", "play.py", "games/chess/")
+    game.write("play.py", "somebody else's\n")
+
+    def move(protocol: dict[str, Any]) -> None:
+        protocol["provenance"]["gitWorkflow"]["pathPrefix"] = "games/chess/"
+
+    game.edit_protocol(move)
+    async with drive(game, python=bare_python) as agent:
+        page = await agent("read_recipe")
+        await agent.trial("baseline")
+        kept = await turn(agent, "games/chess/lib/sizes.py", "SIZE = 1", "SIZE = 2")
+        refused = await agent.refused("apply_edit", path="lib/sizes.py", content="SIZE = 3\n")
+
+    assert page["surface"] == ["games/chess/lib/model.py", "games/chess/lib/sizes.py"]
+    assert "games/chess/play.py" in page["read_only"]
+    assert (kept["outcome"]["value"], kept["verdict"]["status"]) == (20, "keep")
+    assert "surface.path: lib/sizes.py is not part of the surface" in refused
+    changed = game.git("diff", "--name-only", "main", "HEAD").splitlines()
+    assert changed == ["games/chess/lib/sizes.py", "games/chess/log.jsonl"]
+    assert game.read("play.py") == "somebody else's\n"

@@ -69,15 +69,16 @@ def distributions(python: Path) -> dict[str, list[str]]:
         raise Fault(f"the recipe's interpreter {python} does not work: {error}") from error
 
 
-def choose(root: Path, override: Path | None) -> Path:
+def choose(root: Path, override: Path | None, folder: str = "") -> Path:
     """Return the recipe's interpreter.
 
-    In this order: the operator's choice, the recipe's own `.venv`, the server's.
+    In this order: the operator's choice, the `.venv` of the recipe's own folder, that of its
+    repository, the server's.
     """
     if override is not None:
         return override.absolute()
-    own = root / ".venv" / "bin" / "python"
-    return own if own.exists() else Path(sys.executable)
+    own = (place / ".venv" / "bin" / "python" for place in (root / folder, root))
+    return next((python for python in own if python.exists()), Path(sys.executable))
 
 
 def probe(python: Path) -> Interpreter:

@@ -52,7 +52,8 @@ def main(arguments: list[str]) -> None:
     kind, command = arguments[0], arguments[1:]
     if kind == "exec":
         os.execvp(command[0], command)
-    own_the_seed(int(os.environ["ARAH_TRIAL_SEED"]))
+    # The variable may go by another name, or be none: the protocol says.
+    own_the_seed(int(given["seed"] if "seed" in given else os.environ["ARAH_TRIAL_SEED"]))
     if lent := given.get("lent"):
         sys.path.append(lent)
         import_module("autoresearch_handover").remember()

@@ -89,13 +89,12 @@ class RunDirectory:
         self.settings.chmod(0o400)
         return self.settings
 
-    def environment(self, python: Path, seed: int, extra: Mapping[str, str]) -> dict[str, str]:
+    def environment(self, python: Path, extra: Mapping[str, str]) -> dict[str, str]:
         """Return the whole environment of the run's process.
 
         Args:
             python: The recipe's interpreter; its folder comes first on PATH.
-            seed: The run's seed.
-            extra: Variables on top: the settings file, the BLAS.
+            extra: Variables on top: the settings file, the seed, the BLAS.
         """
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         return {
@@ -103,7 +102,6 @@ class RunDirectory:
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),
             "LANG": "C.UTF-8",
-            "ARAH_TRIAL_SEED": str(seed),
             **passed_on,
             **extra,
         }

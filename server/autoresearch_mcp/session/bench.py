@@ -10,6 +10,7 @@ from autoresearch_mcp.core import budget
 from autoresearch_mcp.core.budget import Budget
 from autoresearch_mcp.core.command import Command
 from autoresearch_mcp.core.errors import Fault
+from autoresearch_mcp.core.protocol_schema import SeedDerivation
 from autoresearch_mcp.core.setting import Setting
 from autoresearch_mcp.effects import assets, blas, hardware, interpreter, launcher, prepared
 from autoresearch_mcp.effects.blas import Blas
@@ -19,6 +20,8 @@ from autoresearch_mcp.session.recipe import HARNESS_ENTRY, Recipe
 from autoresearch_mcp.session.rooms import Options, Rooms
 
 _GPU_COMPILE_SECONDS = 60.0
+_SEED_AS_USUAL = SeedDerivation(mode="fixed")
+"""Its name for the variable is what runs get under a protocol that says nothing of seeds."""
 
 
 class Bench:
@@ -37,14 +40,14 @@ class Bench:
     def interpreter(self) -> Interpreter:
         """Return the recipe's interpreter, started once to see what it offers."""
         root, override = self._rooms.repository.root, self._rooms.options.python
-        return interpreter.probe(interpreter.choose(root, override))
+        return interpreter.probe(interpreter.choose(root, override, self.recipe.folder))
 
     @cached_property
     def data(self) -> PreparedData | None:
         """Return the prepared data, None where there is none or the harness needs none."""
         if not self.recipe.reads_run_file:
             return None
-        digest = self.recipe.harness.get(HARNESS_ENTRY, "")
+        digest = self.recipe.harness.get(self.recipe.harness_entry, "")
         return prepared.find(digest, prepared.cache_folder())
 
     @cached_property
@@ -164,9 +167,17 @@ class Bench:
             "lent": None if lent is None else str(lent),
         }
 
-    def variables(self, run_file: Path) -> dict[str, str]:
-        """Return the environment variables that this machine and recipe call for."""
+    def variables(self, run_file: Path, seed: int) -> dict[str, str]:
+        """Return the environment variables that this machine and recipe call for.
+
+        Args:
+            run_file: The file with the run's settings.
+            seed: The run's; the protocol says under which name it is found, if under any.
+        """
         found = {"AUTORESEARCH_RUN": str(run_file), **self.blas.environment}
+        rule = self.recipe.protocol.execution.determinism.seed_derivation or _SEED_AS_USUAL
+        if rule.mode != "none":
+            found[rule.env_var] = str(seed)
         if self.interpreter.device_kind == "cpu":
             # MLX compiles CPU kernels with the machine's C++ compiler, half a minute of it
             # in every fresh TMPDIR: no gain within a short budget.

@@ -59,5 +59,6 @@ def _declared(state: State) -> frozenset[str]:
     tracked = [entry.path for entry in repository.tree(commit)]
     requirements = [p for p in tracked if "requirements" in p and p.endswith(".txt")]
     folder = state.recipe.protocol.execution.cwd.rstrip("/")
-    projects = {"pyproject.toml", f"{folder}/pyproject.toml"}
+    own = state.recipe.folder
+    projects = {f"{own}pyproject.toml", f"{folder}/pyproject.toml"}
     return declared("", map(text, requirements)).union(*(declared(text(p), ()) for p in projects))

@@ -77,6 +77,8 @@ def rules(state: State) -> list[str]:
     if stop.type != "wall_clock":
         found.append(stopping.in_words(stop))
     found += caps.in_words(state.recipe.protocol.mining_loop)
+    if agent.log_redirect_example:
+        found.append("Every run's log is kept: get_metrics(log_lines=50) shows its end.")
     if agent.experiment_timeout_notes:
         found.append(" ".join(agent.experiment_timeout_notes.split())[:_NOTE_CHARACTERS])
     return found

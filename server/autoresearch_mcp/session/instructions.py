@@ -5,6 +5,8 @@ from autoresearch_mcp.session.editing import rules
 from autoresearch_mcp.session.rooms import Rooms
 from autoresearch_mcp.session.state import look
 
+_PURPOSE_CHARACTERS = 400
+
 
 def instructions(rooms: Rooms) -> str:
     """Return the loop, the budget and the rules in plain words, under 2,000 characters.
@@ -17,7 +19,7 @@ def instructions(rooms: Rooms) -> str:
     metric = protocol.measurement.primary_metric
     better = "lower" if metric.direction == "minimize" else "higher"
     lines = [
-        protocol.meta.purpose_statement or "Improve the recipe.",
+        _purpose(protocol.meta.purpose_statement),
         f"Metric: {metric.name}, {better} is better. {_budget(Bench(rooms, state.recipe))}",
         "The loop: read_recipe, then again and again: apply_edit, run_trial (wait_trial until "
         "there is a verdict), commit_or_revert.",
@@ -78,6 +80,11 @@ def review(rooms: Rooms) -> str:
             "- the three ideas to try next, and why.",
         ]
     )
+
+
+def _purpose(statement: str) -> str:
+    text = " ".join(statement.split()) or "Improve the recipe."
+    return text if len(text) <= _PURPOSE_CHARACTERS else text[: _PURPOSE_CHARACTERS - 1] + "…"
 
 
 def _budget(bench: Bench) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.effects import harness, interpreter, prepared
 from autoresearch_mcp.effects.prepared import PreparedData
-from autoresearch_mcp.session.recipe import HARNESS_ENTRY, recipe_at
+from autoresearch_mcp.session.recipe import recipe_at
 from autoresearch_mcp.session.rooms import Rooms
 
 
@@ -20,7 +20,7 @@ def command(rooms: Rooms, arguments: Sequence[str]) -> list[str]:
     """
     root = rooms.repository.root
     recipe = recipe_at(rooms.repository, rooms.repository.head().commit)
-    if not recipe.reads_run_file or HARNESS_ENTRY not in recipe.harness:
+    if not recipe.reads_run_file or recipe.harness_entry not in recipe.harness:
         steps = [
             step if isinstance(step, str) else " ".join([step.kind, *step.args])
             for step in recipe.protocol.environment.setup_commands
@@ -32,12 +32,12 @@ def command(rooms: Rooms, arguments: Sequence[str]) -> list[str]:
             else ("its protocol names no setupCommands, so there may be nothing to prepare")
         )
         raise Fault(f"this recipe's harness takes no data from the server; {how}")
-    if not (root / HARNESS_ENTRY).is_file():
-        raise Fault(f"{root / HARNESS_ENTRY} is missing: git restore {HARNESS_ENTRY}")
-    python = interpreter.choose(root, rooms.options.python)
+    if not (root / recipe.harness_entry).is_file():
+        raise Fault(f"{root / recipe.harness_entry} is missing: git restore {recipe.harness_entry}")
+    python = interpreter.choose(root, rooms.options.python, recipe.folder)
     if not python.exists():
         raise Fault(f"there is no interpreter {python}: name another with --python")
-    return harness.command(python, root / HARNESS_ENTRY, arguments)
+    return harness.command(python, root / recipe.harness_entry, arguments)
 
 
 def embedded(rooms: Rooms, profile: str, cache: Path) -> PreparedData:

@@ -89,7 +89,7 @@ def _spec(
     settings = bench.settings(subject.seed, channel, directory.lent)
     run_file = directory.write_settings({**settings, "model": str(model)})
     environment = directory.environment(
-        bench.interpreter.path, subject.seed, bench.variables(run_file)
+        bench.interpreter.path, bench.variables(run_file, subject.seed)
     )
     script = str(directory.lent / sealing.PROVER)
     argv = bench.argv(Command(kind="recipe_python", script=script, args=()))

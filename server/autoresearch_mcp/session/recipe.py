@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
+from autoresearch_mcp.core.anchoring import anchored, prefix_of
 from autoresearch_mcp.core.command import Command, parse_command
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.paths import matches
@@ -58,7 +59,7 @@ class Recipe:
                 f"{PROTOCOL_FILE} is not committed at the top of {repository.root}: "
                 "write one, commit it, and try again"
             )
-        protocol = parse_protocol(text.decode(errors="replace"))
+        protocol = anchored(parse_protocol(text.decode(errors="replace")))
         surface = Surface.of(protocol)
         tracked = [entry.path for entry in repository.tree(commit)]
         files = surface.files(tracked)
@@ -82,6 +83,16 @@ class Recipe:
             harness={path: hashlib.sha256(c).hexdigest() for path, c in contents.items()},
             reads_run_file=any(_RUN_FILE_VARIABLE in c for c in contents.values()),
         )
+
+    @property
+    def folder(self) -> str:
+        """Return the recipe's folder with a slash behind it, empty for the repository's top."""
+        return prefix_of(self.protocol)
+
+    @property
+    def harness_entry(self) -> str:
+        """Return the harness file whose hash a prepared data set names."""
+        return f"{self.folder}{HARNESS_ENTRY}"
 
     @property
     def log_path(self) -> str:

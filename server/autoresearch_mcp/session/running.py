@@ -110,8 +110,8 @@ class Performance:
 
             settings = bench.settings(seed, channel.child_end, lent)
             run_file = directory.write_settings(settings)
-            variables = bench.variables(run_file)
-            environment = directory.environment(bench.interpreter.path, seed, variables)
+            variables = bench.variables(run_file, seed)
+            environment = directory.environment(bench.interpreter.path, variables)
             argv = bench.argv(bench.recipe.command)
             wrapped = self._guard.sandbox.wrap(argv, environment, self._guard.policy(directory))
             spec = RunSpec(

@@ -1,6 +1,7 @@
 """Set a recipe up: run its protocol's setupCommands, in order, once."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from autoresearch_mcp.core.setupsteps import Step, parse_step
 from autoresearch_mcp.effects import installing
@@ -38,11 +39,11 @@ def run(rooms: Rooms, announce: Callable[[int, Step], None], *, quiet: bool) -> 
     Raises:
         Fault: A program is missing, or a step cannot be started.
     """
-    root, done = rooms.repository.root, list[Finished]()
+    folder, done = _folder(rooms), list[Finished]()
     for number, step in enumerate(steps(rooms), start=1):
         announce(number, step)
         argv = _argv(rooms, step)
-        code = installing.run(argv, root, quiet=quiet)
+        code = installing.run(argv, folder, quiet=quiet)
         done.append(Finished(command=step.text, exit_code=code))
         if code != 0:
             break
@@ -50,8 +51,13 @@ def run(rooms: Rooms, announce: Callable[[int, Step], None], *, quiet: bool) -> 
 
 
 def _argv(rooms: Rooms, step: Step) -> list[str]:
-    root = rooms.repository.root
+    root = _folder(rooms)
     if step.program in {"pip", "python"}:
         python = str(installing.python_of(root, rooms.options.python))
         return [python, *(("-m", "pip") if step.program == "pip" else ()), *step.args]
-    return [installing.program(step.program, root), *step.args]
+    return [installing.program(step.program, rooms.repository.root), *step.args]
+
+
+def _folder(rooms: Rooms) -> Path:
+    recipe = recipe_at(rooms.repository, rooms.repository.head().commit)
+    return rooms.repository.root / recipe.folder
