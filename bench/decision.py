@@ -31,7 +31,7 @@ from multiprocessing import Pool
 from statistics import fmean
 
 from autoresearch_mcp.core.case import Action, Case, Judgement, Kept, Observation, Preset, Rule
-from autoresearch_mcp.core.certificate import Certificate, Pair, certificate
+from autoresearch_mcp.core.certificate import Interval, Pair, certificate
 from autoresearch_mcp.core.decision import BASELINE_RUNS, judge
 from autoresearch_mcp.core.noise import Noise, pooled, t_of_normal
 
@@ -203,7 +203,7 @@ def session(policy: str, sigma: float, seed: int) -> Session:
     )
 
 
-def certified(world: World, incumbent: str, first: Noise) -> Certificate:
+def certified(world: World, incumbent: str, first: Noise) -> Interval:
     """Certify an incumbent by fresh pairs."""
     pairs = [Pair(world.fresh("baseline"), world.fresh(incumbent)) for _ in range(PAIRS)]
     return certificate(pairs, first)

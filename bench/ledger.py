@@ -23,6 +23,8 @@ import anyio
 from mcp import Client, StdioServerParameters
 from rich.progress import track
 
+from autoresearch_mcp.core.case import Rule
+from autoresearch_mcp.core.decision import judge
 from autoresearch_mcp.core.events import (
     Applying,
     Decided,
@@ -51,6 +53,7 @@ from autoresearch_mcp.core.trial import (
 )
 from autoresearch_mcp.effects.ledger import Ledger, append, connected
 from autoresearch_mcp.session.applying import results_log
+from autoresearch_mcp.session.court import Docket
 from autoresearch_mcp.session.recipe import recipe_of
 from autoresearch_mcp.session.rooms import Options, Rooms
 
@@ -219,6 +222,7 @@ def of_the_ledger(short: Path, long: Path) -> None:
     rooms = [Rooms.open(recipe, Options()) for recipe in (short, long)]
     tasks: tuple[tuple[str, Callable[[Rooms], object]], ...] = (
         ("check before a verdict", lambda r: r.ledger.check()),
+        ("a case read and judged", judged),
         ("one event appended", lambda r: r.ledger.append(Exported(research=RESEARCH, sha256="0"))),
         ("results log made", lambda r: results_log(r, recipe_of(r, RESEARCH), RESEARCH)),
         ("ledger verify", lambda r: r.ledger.verify()),
@@ -228,6 +232,12 @@ def of_the_ledger(short: Path, long: Path) -> None:
         print(row(name, *(seconds_of(task, r) for r in rooms)), flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{'peak memory of all that':<28} {peak:>28.0f} MB")
+
+
+def judged(rooms: Rooms) -> None:
+    """Read the last trial's case and judge it."""
+    docket = Docket.read(rooms.ledger, rooms.ledger.last_trial())
+    judge(docket.case, Rule(direction="minimize"))
 
 
 def seconds_of(task: Callable[[Rooms], object], rooms: Rooms) -> float:

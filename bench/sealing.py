@@ -84,7 +84,7 @@ class Side:
         """Return the seconds of the evaluation without a server."""
         bench, settings = self.guard.bench, self.folder / "run.json"
         settings.write_text(json.dumps({**bench.settings(1, 0, None), "handover_fd": None}))
-        environment = {**os.environ, **bench.variables(settings)}
+        environment = {**os.environ, **bench.variables(settings, 1)}
         root = self.rooms.repository.root
         command = [sys.executable, "train.py"]
         return waited(subprocess.check_output(command, cwd=root, env=environment, text=True))

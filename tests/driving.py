@@ -162,7 +162,11 @@ async def serving(
     """Start the real server on a recipe, as a client does, and give its agent."""
     server = StdioServerParameters(
         command=sys.executable,
-        args=["-m", "autoresearch_mcp", "serve", "--repo", str(repo), *options],
+        # One run a trial; tests that are about evidence ask for more.
+        args=[
+            *("-m", "autoresearch_mcp", "serve", "--repo", str(repo), "--evidence", "single"),
+            *options,
+        ],
         env=dict(environment),
     )
     async with Client(server, mode=mode, **client) as connected:

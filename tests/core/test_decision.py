@@ -69,7 +69,7 @@ def race(case: Case, rule: Rule, run: Callable[[str], float]) -> tuple[Case, Jud
 
 @given(cases, rules)
 def test_the_same_runs_give_the_same_judgement_byte_for_byte(case: Case, rule: Rule) -> None:
-    again = replace(case, observations=tuple(replace(o) for o in case.observations))
+    again = replace(case, observations=tuple(Observation(*o) for o in case.observations))
 
     assert dumps(asdict(judge(case, rule))) == dumps(asdict(judge(again, rule)))
 

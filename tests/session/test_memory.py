@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-from autoresearch_mcp.session.memory import pooled_deviation
-
 from .conftest import Connect, RecipeRepo
 
 pytestmark = pytest.mark.anyio
@@ -73,13 +71,3 @@ async def test_while_a_trial_runs_it_names_the_trial(connect: Connect, recipe: R
 
     assert state["running"] == "trial 1: baseline"
     assert "wait_trial(trial_id=1)" in state["next_step"]
-
-
-@pytest.mark.parametrize(
-    ("groups", "deviation"),
-    [([], None), ([[2.0], [3.0]], None), ([[1.0, 3.0], [9.0]], 2**0.5), ([[1, 3], [5, 5]], 1.0)],
-)
-async def test_noise_is_the_deviation_of_code_that_was_run_twice(
-    groups: list[list[float]], deviation: float | None
-) -> None:
-    assert pooled_deviation(groups) == (None if deviation is None else pytest.approx(deviation))

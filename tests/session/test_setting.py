@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from autoresearch_mcp.effects import locks
-from autoresearch_mcp.session.conduct import lease_paths
+from autoresearch_mcp.session.statefolder import lease_paths
 
 from .conftest import Connect, RecipeRepo
 

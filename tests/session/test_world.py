@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from autoresearch_mcp.effects import locks
-from autoresearch_mcp.session.conduct import lease_paths
+from autoresearch_mcp.session.statefolder import lease_paths
 from tests.driving import serving
 
 from .conftest import TRAIN, Agent, Connect, RecipeRepo, until

@@ -7,12 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from autoresearch_mcp.cli import (
+    certify,
     demo,
     doctor,
     finish,
     init,
     install,
     ledger,
+    overrule,
     prepare,
     protocol,
     restore,
@@ -41,6 +43,8 @@ _COMMANDS = (
     status,
     show,
     restore,
+    overrule,
+    certify,
     finish,
     install,
     ledger,
@@ -107,7 +111,7 @@ def _common() -> argparse.ArgumentParser:
         help="the recipe's interpreter (default: its .venv, else the server's own)",
     )
     common.set_defaults(
-        evidence="single", sandbox=None, allow_network=False, memory=None, asset=None
+        evidence="strict", sandbox=None, allow_network=False, memory=None, asset=None
     )
     common.set_defaults(trials_at_once=1)
     common.set_defaults(audit="keeps")

@@ -3,8 +3,9 @@
 import argparse
 import math
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
+from autoresearch_mcp.core.case import Preset
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.trial import ProcessId
 from autoresearch_mcp.session.rooms import Options, Rooms
@@ -55,9 +56,10 @@ def add_trial_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--evidence",
-        choices=["single"],
-        default="single",
-        help="the rule that keeps or discards (default: %(default)s)",
+        choices=get_args(Preset),
+        default="strict",
+        help="the rule that keeps or discards: strict runs again until the evidence is 20:1, "
+        "explore until 2:1, single compares one run each (default: %(default)s)",
     )
     parser.add_argument(
         "--audit",

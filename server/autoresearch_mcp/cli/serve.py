@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from autoresearch_mcp.cli.options import Commands, add_trial_options, positive, rooms_of
 from autoresearch_mcp.effects.processes import identify
 from autoresearch_mcp.effects.token import token_at
-from autoresearch_mcp.session.conduct import state_folder
+from autoresearch_mcp.session.statefolder import state_folder
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer

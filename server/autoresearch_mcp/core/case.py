@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from autoresearch_mcp.core.noise import NO_NOISE, Noise
 
@@ -28,17 +28,13 @@ class Rule:
     least_runs: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One ended run that counts.
-
-    Args:
-        arm: Fingerprint of what was run.
-        value: The metric, or None when the run gave none by its own fault.
-    """
+class Observation(NamedTuple):
+    """One ended run that counts."""
 
     arm: str
+    """Fingerprint of what was run."""
     value: float | None
+    """The metric, or None when the run gave none by its own fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +120,6 @@ class Judgement:
     noise_df: float = 0.0
     runs: int = 0
     incumbent_runs: int = 0
-    most_runs: int = 1
+    most_runs: int = 0
     simpler: bool = False
     pull: float = 0.0

@@ -9,10 +9,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoresearch_mcp.core.noise import Noise, pooled, t_of_normal
+from autoresearch_mcp.core.noise import NO_NOISE, Noise, pooled, t_of_normal
 
 _Z95 = 1.6448536269514722
 """The upper 5 % point of the normal distribution: an interval both ways holds 90 %."""
+
+_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,8 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
-    """The gain of the incumbent over the baseline.
+class Interval:
+    """The gain of the incumbent over the baseline, and how far it may be off.
 
     Args:
         gain: Mean over the pairs, metric units; positive is better.
@@ -36,8 +38,13 @@ class Certificate:
     gain: float
     margin: float | None
 
+    @property
+    def is_a_gain(self) -> bool:
+        """Tell whether the whole interval is above nothing."""
+        return self.margin is not None and self.gain - self.margin > 0
 
-def certificate(pairs: Sequence[Pair], before: Noise, *, maximize: bool = False) -> Certificate:
+
+def certificate(pairs: Sequence[Pair], before: Noise, *, maximize: bool = False) -> Interval:
     """Estimate the gain from fresh pairs.
 
     The margin is t s sqrt(2 / pairs), with s from the pairs themselves and from `before`.
@@ -57,4 +64,30 @@ def certificate(pairs: Sequence[Pair], before: Noise, *, maximize: bool = False)
     noise, margin = before.plus(pooled([baseline, incumbent])), None
     if noise.df:
         margin = t_of_normal(_Z95, noise.df) * noise.sd * math.sqrt(2 / len(pairs))
-    return Certificate(gain=-gain if maximize else gain, margin=margin)
+    return Interval(gain=-gain if maximize else gain, margin=margin)
+
+
+def disagreement(
+    validation: Sequence[Pair], holdout: Sequence[Pair], *, maximize: bool = False
+) -> str | None:
+    """Say that the gain is another on the holdout than on validation; None where it is not.
+
+    Each run gives both figures of one model, so that their difference has little noise of its
+    own. It counts when it is more than its margin, and more than a fifth of the gain.
+
+    Args:
+        validation: The pairs on validation rows.
+        holdout: The same pairs on holdout rows.
+        maximize: Whether a larger metric is the better one.
+    """
+    both = zip(validation, holdout, strict=True)
+    apart = [Pair(h.baseline - v.baseline, h.incumbent - v.incumbent) for v, h in both]
+    found = certificate(apart, NO_NOISE, maximize=maximize)
+    gain = certificate(validation, NO_NOISE, maximize=maximize).gain
+    if found.margin is None or abs(found.gain) <= max(found.margin, _SHARE * abs(gain)):
+        return None
+    side = "smaller" if found.gain < 0 else "larger"
+    return (
+        f"the gain is {side} by {abs(found.gain):.6f} on rows that no trial was judged by: "
+        "what was kept may fit the validation rows rather than the task"
+    )

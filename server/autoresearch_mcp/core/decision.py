@@ -90,8 +90,14 @@ def judge(case: Case, rule: Rule) -> Judgement:
         incumbent_value=_mean(arms.theirs) if arms.theirs else None,
         runs=len(arms.mine),
         incumbent_runs=len(arms.theirs),
+        most_runs=judgement.most_runs or _most_runs(case, rule),
     )
     return replace(judgement, reason=explain(judgement, case, rule))
+
+
+def noise_of(case: Case) -> Noise:
+    """Return all that is known of the noise."""
+    return _arms(case).noise
 
 
 def _race(case: Case, rule: Rule, arms: _Arms) -> Judgement:
@@ -151,13 +157,20 @@ def _weigh(case: Case, rule: Rule, arms: _Arms) -> _Evidence:
     return _Evidence(gain=gain, s=s, weight=weight, bar=bar, simpler=False, pull=pull)
 
 
+def _most_runs(case: Case, rule: Rule) -> int:
+    """Return how many runs a candidate may have; a baseline has exactly as many."""
+    racing = rule.preset != "single"
+    if case.incumbent is None:
+        return max(rule.least_runs, BASELINE_RUNS if racing else 1)
+    return max(rule.least_runs, _BARS[rule.preset].most if racing else 1)
+
+
 def _too_few(case: Case, rule: Rule, arms: _Arms) -> Action | None:
     """Return whom to run before anything can be said; None when enough has been run."""
     mine, theirs = len(arms.mine), len(arms.theirs)
     racing = rule.preset != "single"
     if case.incumbent is None:
-        least = max(rule.least_runs, BASELINE_RUNS if racing else 1)
-        return Action.RUN_CANDIDATE if mine < least else None
+        return Action.RUN_CANDIDATE if mine < _most_runs(case, rule) else None
     if min(mine, theirs) < rule.least_runs:
         return Action.RUN_INCUMBENT if theirs < mine else Action.RUN_CANDIDATE
     # A ledger begun under another preset may hold one run of each.

@@ -5,15 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from autoresearch_mcp.core.audit import Finding
+from autoresearch_mcp.core.certificate import Interval
+from autoresearch_mcp.core.noise import NO_NOISE, Noise
 from autoresearch_mcp.core.setting import Setting
-from autoresearch_mcp.core.trial import (
-    Move,
-    Outcome,
-    ProcessId,
-    Role,
-    Value,
-    Verdict,
-)
+from autoresearch_mcp.core.trial import Move, Outcome, ProcessId, Role, Value, Verdict
 
 
 class ResearchStarted(Value):
@@ -29,6 +24,8 @@ class ResearchStarted(Value):
     harness: dict[str, str]
     """Path -> sha256 of every harness file at the base."""
     setting: Setting
+    noise: Noise = NO_NOISE
+    """What earlier sessions on this machine, data and harness left."""
 
 
 class Edited(Value):
@@ -55,6 +52,7 @@ class Staged(Value):
     hypothesis: str
     added: int
     removed: int
+    simplification: bool = False
 
 
 class Queued(Value):
@@ -81,6 +79,7 @@ class RunStarted(Value):
     arm: str
     seed: int
     directory: str
+    why: str = ""
 
 
 class HandedOver(Value):
@@ -151,6 +150,14 @@ class Decided(Value):
     verdict: Verdict
 
 
+class Overruled(Value):
+    """The operator decided otherwise than the court."""
+
+    kind: Literal["overruled"] = "overruled"
+    trial: int
+    verdict: Verdict
+
+
 class Applying(Value):
     """The intent to make branch and working tree follow the verdict."""
 
@@ -185,6 +192,33 @@ class Exported(Value):
     sha256: str
 
 
+class CertificateRun(Value):
+    """One fresh run for a certificate; no verdict ever looks at it."""
+
+    kind: Literal["certificate_run"] = "certificate_run"
+    research: str
+    side: Literal["baseline", "incumbent"]
+    seed: int
+    outcome: Outcome
+    holdout: float | None = None
+    """The metric on rows that no run and no verdict has seen; None where it was not computed."""
+
+
+class Certified(Value):
+    """The gain of an incumbent over the baseline, from fresh runs alone."""
+
+    kind: Literal["certified"] = "certified"
+    research: str
+    incumbent: int
+    """The incumbent's trial."""
+    pairs: int
+    validation: Interval
+    holdout: Interval | None = None
+    """None where the server does not evaluate models itself."""
+    warning: str | None = None
+    """What is odd about the two, in plain words."""
+
+
 class Checkpointed(Value):
     """Everything up to here was checked, and what it adds up to has this digest."""
 
@@ -205,12 +239,13 @@ LaterEvent = (
     | AuditStarted
     | Audited
     | Decided
+    | Overruled
     | Applying
     | Closing
     | Done
 )
 TrialEvent = Staged | LaterEvent
-Event = ResearchStarted | Edited | Exported | Checkpointed | TrialEvent
+Event = ResearchStarted | Edited | Exported | CertificateRun | Certified | Checkpointed | TrialEvent
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 """Reads an event back from its JSON."""

@@ -23,6 +23,23 @@ def explain(judgement: Judgement, case: Case, rule: Rule) -> str:
     return found + _consequence(judgement, case, rule)
 
 
+def next_run(judgement: Judgement, case: Case) -> str:
+    """Say why another run is made, and of what.
+
+    Args:
+        judgement: The court's order, which is for a run.
+        case: What it was asked.
+    """
+    if case.incumbent is None:
+        return f"run {judgement.runs + 1} of {judgement.most_runs} of the baseline"
+    most = judgement.most_runs
+    who = "the incumbent" if judgement.action is Action.RUN_INCUMBENT else "the candidate"
+    if judgement.odds is None or judgement.runs == 0:
+        return f"run {max(1, judgement.runs)} of at most {most}, running {who}"
+    evidence = odds_text(judgement.odds)
+    return f"run {judgement.runs} of at most {most}, evidence {evidence}, running {who} once more"
+
+
 def odds_text(odds: float) -> str:
     """Return odds as people say them.
 

@@ -118,5 +118,7 @@ def _description(trial: TrialRecord) -> str:
     text = "baseline" if trial.baseline else trial.hypothesis
     if trial.outcome and trial.outcome.kind is not OutcomeKind.MEASURED:
         text = f"{text} [{trial.outcome.kind}: {trial.outcome.reason}]"
+    if trial.verdict and trial.verdict.operator is not None:
+        text = f"{text} [{trial.verdict.status} by the operator: {trial.verdict.operator}]"
     # A tab or a line end inside a cell would forge a column or a row.
     return " ".join(text.split())

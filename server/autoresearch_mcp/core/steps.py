@@ -11,6 +11,7 @@ from autoresearch_mcp.core.events import (
     HandedOver,
     LaterEvent,
     Measured,
+    Overruled,
     Queued,
     RunFinished,
     Running,
@@ -32,6 +33,7 @@ _ARROWS: dict[str, frozenset[Phase]] = {
     "audit_started": frozenset({Phase.MEASURED}),
     "audited": frozenset({Phase.MEASURED}),
     "decided": frozenset({Phase.MEASURED, Phase.AUDITED}),
+    "overruled": frozenset({Phase.DECIDED}),
     "applying": frozenset({Phase.DECIDED}),
     "closing": frozenset({Phase.DONE}),
     "done": frozenset({Phase.DECIDED, Phase.APPLYING, Phase.CLOSING}),
@@ -113,8 +115,8 @@ def _changes(record: TrialRecord, event: LaterEvent, at: str) -> dict[str, objec
             return {"outcome": outcome, "runs": _closed(record, outcome)}
         case Audited(outcome=outcome):
             return {"outcome": outcome, "runs": _examined(record, event)}
-        case Decided(verdict=verdict):
-            return {"verdict": verdict, "ended_at": at}
+        case Decided(verdict=verdict) | Overruled(verdict=verdict):
+            return {"verdict": verdict, "ended_at": record.ended_at or at}
         case Running() | Done():
             return {}
 

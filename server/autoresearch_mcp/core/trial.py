@@ -2,7 +2,7 @@
 
     STAGED -> RUNNING -> MEASURED -> AUDITED -> DECIDED -> APPLYING -> DONE (-> CLOSING -> DONE)
 
-Each arrow is one event in the ledger (core/events.py); `advance` is the only code that
+Each arrow is one event in the ledger (core/events.py); core/steps.py is the only code that
 knows which arrows exist.
 """
 
@@ -11,6 +11,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from autoresearch_mcp.core.audit import Finding
+from autoresearch_mcp.core.case import Preset
 from autoresearch_mcp.core.value import Value
 
 
@@ -109,6 +110,13 @@ class Evaluation(Value):
     """What the run's log says, for comparison."""
 
 
+class Pace(Value):
+    """How long a fixed piece of work took beside a run, in seconds: slower is a slower machine."""
+
+    before: float
+    after: float
+
+
 class Outcome(Value):
     """What one run came to. A crash is data: `value` is None then, never 0."""
 
@@ -132,6 +140,10 @@ class Outcome(Value):
     """None where the number was read from the log, or there is none."""
     notes: tuple[str, ...] = ()
     """What is odd about the run and changes nothing, in words, each after its code."""
+    pace: Pace | None = None
+    """None where the machine's pace was not measured."""
+    throttled: str | None = None
+    """By how much the machine was slower than usual during the run, where that shows."""
 
     @property
     def seconds(self) -> float:
@@ -161,6 +173,8 @@ class Run(Value):
     """UTC, ISO 8601."""
     model: str | None = None
     """sha256 of the model handed over, recorded before any validation token is shown to it."""
+    why: str = ""
+    """Why the rule asked for it, in plain words."""
     outcome: Outcome | None = None
     """None while the run is under way."""
     audit: Finding | None = None
@@ -175,6 +189,19 @@ class VerdictStatus(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+class Evidence(Value):
+    """The figures that a verdict rests on: core/case.py says what each is."""
+
+    preset: Preset
+    odds: float | None = None
+    noise: float | None = None
+    noise_df: float = 0.0
+    runs: int = 0
+    incumbent_runs: int = 0
+    simpler: bool = False
+    pull: float = 0.0
+
+
 class Verdict(Value):
     """The decision on a trial, in plain words and in figures."""
 
@@ -182,6 +209,10 @@ class Verdict(Value):
     reason: str
     gain: float | None = None
     """Improvement over the incumbent in metric units; positive is better in both directions."""
+    evidence: Evidence | None = None
+    """None where no runs were weighed."""
+    operator: str | None = None
+    """Why the operator decided otherwise than the rule; None where the rule decided."""
 
 
 class ProcessId(Value):
@@ -218,6 +249,8 @@ class TrialRecord(Value):
     added: int = 0
     """Lines that the candidate adds to its base."""
     removed: int = 0
+    simplification: bool = False
+    """Whether it is put forward for being simpler, not better."""
     staged_at: str
     """UTC, ISO 8601."""
     ended_at: str | None = None

@@ -91,12 +91,23 @@ class VerdictView(Answer):
     status: str = Field(description="keep, discard or inconclusive.")
     reason: str
     gain: float | None = Field(description="Improvement in metric units; positive is better.")
+    gain_in_noise: float | None = Field(
+        description="The same in units of the noise: below 1 it is mostly luck."
+    )
+    noise: float | None = Field(
+        description="Standard deviation between runs of the same code, measured here."
+    )
+    evidence: str | None = Field(description="How strongly the runs speak for or against it.")
+    runs: int | None = Field(description="Runs of the candidate that were weighed.")
+    incumbent_runs: int | None = Field(description="Runs of the incumbent that were weighed.")
+    operator: str | None = Field(description="Why a person decided otherwise than the rule.")
 
 
 class ProgressView(Answer):
     """What the run under way reports of itself: claims, not measurements."""
 
     run: int
+    why: str | None = Field(default=None, description="Why the rule asked for this run.")
     step: int | None = None
     percent: float | None = None
     loss: float | None = None

@@ -114,8 +114,7 @@ def _is_sealed(run: Run) -> bool:
 
 def _probes_due(rooms: Rooms, guard: Guard, trial: TrialRecord) -> int:
     """Return how many probes a trial calls for: none unless it would be kept or is suspicious."""
-    rule = court.rule_of(guard.bench.recipe.protocol, rooms.options)
-    verdict = court.decide(rooms, trial, rule).verdict
+    verdict = court.decide(rooms, trial.id, guard.bench.recipe.protocol).verdict
     incumbent = court.incumbent_of(rooms.ledger.trials(trial.research))
     best = incumbent.outcome.value if incumbent and incumbent.outcome else None
     if verdict.gain is not None and best and verdict.gain > _SUSPICIOUS_GAIN * abs(best):

@@ -4,14 +4,14 @@ It answers to nobody but the ledger, so that the client and the server may come 
 """
 
 import math
-import os
 import signal
 import threading
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from types import FrameType
 
-from autoresearch_mcp.core.case import Action
+from autoresearch_mcp.core import reasons
+from autoresearch_mcp.core.case import Action, Rule
 from autoresearch_mcp.core.decision import judge
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.events import (
@@ -23,46 +23,40 @@ from autoresearch_mcp.core.events import (
     RunStarted,
 )
 from autoresearch_mcp.core.outcomes import CLOCK
+from autoresearch_mcp.core.pace import THROTTLED
 from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Phase, Role, TrialRecord
 from autoresearch_mcp.effects import locks, processes
 from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.session import auditing, court
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.guarding import Guard
+from autoresearch_mcp.session.pacing import Pacer
 from autoresearch_mcp.session.recipe import recipe_of
 from autoresearch_mcp.session.rooms import Rooms
 from autoresearch_mcp.session.running import Performance, RunOrder
 from autoresearch_mcp.session.settling import conclude
+from autoresearch_mcp.session.statefolder import lease_paths
 
 _REPEATS = 2
-"""How often a run is made again that the machine's sleep or a clock change spoilt."""
+"""How often a run is made again that the machine spoilt: it slept, or was slow."""
 
 
 class _Stopped(Exception):
     """Raised where the trial was asked to end while it waited for the machine."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Whose code to run, and why."""
+
+    role: Role
+    whose: TrialRecord
+    why: str
+
+
 def conduct(rooms: Rooms, trial_id: int) -> None:
     """See one staged trial through to its verdict."""
     Conductor(rooms, trial_id).run()
-
-
-def lease_paths(count: int) -> tuple[Path, ...]:
-    """Return the locks that make trials on this machine wait for each other.
-
-    Args:
-        count: How many trials may run at once.
-    """
-    names = ["lease", *(f"lease-{number}" for number in range(2, count + 1))]
-    return tuple(state_folder() / name for name in names)
-
-
-def state_folder() -> Path:
-    """Return where this program keeps what belongs to the machine, not to a recipe."""
-    named = Path(os.environ.get("XDG_STATE_HOME", ""))
-    # The standard for these variables has relative paths ignored.
-    state = named if named.is_absolute() else Path.home() / ".local" / "state"
-    return state / "autoresearch-mcp"
 
 
 class Conductor:
@@ -82,9 +76,16 @@ class Conductor:
     def _trial(self) -> TrialRecord:
         return self._rooms.ledger.get(self._id)
 
-    @property
-    def _trials(self) -> tuple[TrialRecord, ...]:
-        return self._rooms.ledger.trials(self._trial.research)
+    @cached_property
+    def _rule(self) -> Rule:
+        started = self._rooms.ledger.started(self._trial.research)
+        protocol, options = self._recipe.protocol, self._rooms.options
+        return court.rule_of(protocol, options, rankable=started.setting.rankable)
+
+    @cached_property
+    def _pacer(self) -> Pacer:
+        research = self._trial.research
+        return Pacer(self._guard.bench, self._rooms.ledger, research, self._rule)
 
     def run(self) -> None:
         """Wait for the machine, execute the runs, record outcome and verdict."""
@@ -125,59 +126,76 @@ class Conductor:
 
     def _race(self) -> Outcome:
         """Run whom the court asks for until it has enough, or until a run fails."""
-        rule = court.rule_of(self._recipe.protocol, self._rooms.options)
         while True:
-            trial, trials = self._trial, self._trials
-            match judge(court.case_of(trial, trials), rule).action:
+            docket = court.Docket.read(self._rooms.ledger, self._id)
+            case = docket.case
+            judged = judge(case, self._rule)
+            match judged.action:
                 case Action.RUN_CANDIDATE:
-                    outcome = self._run(Role.CANDIDATE, trial)
+                    order = _Order(Role.CANDIDATE, docket.trial, reasons.next_run(judged, case))
+                    outcome = self._run(order)
                 case Action.RUN_INCUMBENT:
-                    incumbent = court.incumbent_of(trials)
-                    assert incumbent is not None
-                    outcome = self._incumbent_failed(self._run(Role.INCUMBENT, incumbent))
+                    assert docket.incumbent is not None
+                    why = reasons.next_run(judged, case)
+                    order = _Order(Role.INCUMBENT, docket.incumbent, why)
+                    outcome = self._incumbent_failed(self._run(order))
                 case _:
-                    return court.measured(
-                        trial, trials, self._recipe.protocol.measurement.primary_metric.name
-                    )
+                    return self._measured(docket)
             if outcome.kind is not OutcomeKind.MEASURED:
                 return outcome
 
-    def _run(self, role: Role, whose: TrialRecord) -> Outcome:
-        """Execute one run of a trial's candidate; again where the machine spoilt it."""
-        outcome = self._run_once(role, whose)
-        for _ in range(_REPEATS):
-            if outcome.error_class == CLOCK:
-                outcome = self._run_once(role, whose)
+    def _measured(self, docket: court.Docket) -> Outcome:
+        trial = docket.trial
+        trials = self._rooms.ledger.trials_of_arm(trial.research, trial.arm)
+        metric = self._recipe.protocol.measurement.primary_metric.name
+        return court.measured(docket, trials, metric)
+
+    def _run(self, order: _Order) -> Outcome:
+        """Execute one run; again, with the same seed, where the machine spoilt it."""
+        outcome = self._run_once(order, _REPEATS)
+        for left in reversed(range(_REPEATS)):
+            if outcome.error_class in {CLOCK, THROTTLED}:
+                outcome = self._run_once(order, left)
         return outcome
 
-    def _run_once(self, role: Role, whose: TrialRecord) -> Outcome:
-        ledger = self._rooms.ledger
-        seed = 1 + court.runs_of(whose.arm, self._trials)
+    def _run_once(self, order: _Order, repeats: int) -> Outcome:
+        """Execute one run and record it.
+
+        Args:
+            order: What to run.
+            repeats: How often it may still be made again should the machine be slow.
+        """
+        ledger, whose = self._rooms.ledger, order.whose
+        seed = 1 + court.Docket.read(ledger, self._id).runs_of(whose.arm)
         directory = RunDirectory.choose()
         try:
             ledger.append(
                 RunStarted(
                     trial=self._id,
-                    role=role,
+                    role=order.role,
                     arm=whose.arm,
                     seed=seed,
                     directory=str(directory.path),
+                    why=order.why,
                 )
             )
             directory.make()
+            before = self._pacer.now()
             outcome = self._perform(whose, seed, directory)
+            outcome = self._pacer.marked(outcome, before, repeats=repeats)
         finally:
             directory.remove()
         ledger.append(RunFinished(trial=self._id, outcome=outcome))
         return outcome
 
     def _perform(self, whose: TrialRecord, seed: int, directory: RunDirectory) -> Outcome:
+        baseline = self._rooms.ledger.first_kept(whose.research)
         order = RunOrder(
             trial=self._id,
             number=len(self._trial.runs),
             commit=whose.candidate,
             seed=seed,
-            baselines=() if whose.baseline else court.baseline_timings(self._trials),
+            baselines=court.timings(baseline) if baseline and not whose.baseline else (),
         )
         run = Performance(self._rooms, self._guard, order, directory)
         return run.perform(self._must_stop) or self._stopped_outcome()

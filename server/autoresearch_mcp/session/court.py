@@ -1,12 +1,15 @@
-"""From the ledger's trials to a verdict: what counts, who is the incumbent, what follows."""
+"""From the ledger to a verdict: what counts, who is the incumbent, what follows."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from autoresearch_mcp.core.case import Action, Case, Observation, Rule
-from autoresearch_mcp.core.decision import judge
+from autoresearch_mcp.core.case import Action, Case, Judgement, Kept, Observation, Rule
+from autoresearch_mcp.core.decision import judge, noise_of
 from autoresearch_mcp.core.events import Decided
+from autoresearch_mcp.core.noise import Noise
 from autoresearch_mcp.core.protocol_schema import Protocol
 from autoresearch_mcp.core.trial import (
+    Evidence,
     Outcome,
     OutcomeKind,
     Timing,
@@ -15,6 +18,7 @@ from autoresearch_mcp.core.trial import (
     Verdict,
     VerdictStatus,
 )
+from autoresearch_mcp.effects.ledger import EndedRun, Ledger
 from autoresearch_mcp.session.rooms import Options, Rooms
 
 _NOT_ITS_FAULT = frozenset({OutcomeKind.CANCELLED, OutcomeKind.INTERRUPTED})
@@ -27,66 +31,128 @@ _STATUS = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Docket:
+    """What the ledger holds that bears on one trial: it alone decides.
+
+    Args:
+        trial: The trial.
+        incumbent: Whose candidate the branch held when it was staged; None for a baseline.
+        runs: How the runs ended, up to this trial's last, of its arm, of the incumbent's and of
+            every arm that ran more than once: no other has a say.
+        kept: The verdicts kept before it, the baseline's first.
+        saved: The noise that earlier sessions left.
+    """
+
+    trial: TrialRecord
+    incumbent: TrialRecord | None
+    runs: tuple[EndedRun, ...]
+    kept: tuple[Verdict, ...]
+    saved: Noise
+
+    @classmethod
+    def read(cls, ledger: Ledger, trial_id: int) -> "Docket":
+        """Read it from the ledger."""
+        trial = ledger.get(trial_id)
+        research = trial.research
+        incumbent = None if trial.baseline else ledger.last_kept(research, before=trial_id)
+        arms = [trial.arm, *([incumbent.arm] if incumbent else [])]
+        return cls(
+            trial=trial,
+            incumbent=incumbent,
+            runs=ledger.ended_runs(research, upto=trial_id, arms=arms),
+            kept=ledger.verdicts_kept(research, before=trial_id),
+            saved=ledger.started(research).noise,
+        )
+
+    @property
+    def case(self) -> Case:
+        """Return what the rule is asked."""
+        trial = self.trial
+        return Case(
+            candidate=trial.arm,
+            incumbent=self.incumbent.arm if self.incumbent else None,
+            observations=tuple(Observation(r.arm, r.value) for r in self.runs if self.counts(r)),
+            net_lines=trial.added - trial.removed,
+            simplification=trial.simplification,
+            kept=tuple(kept for verdict in self.kept if (kept := _kept(verdict))),
+            saved=self.saved,
+        )
+
+    @property
+    def noise(self) -> Noise:
+        """Return all that is known of the noise, what earlier sessions left included."""
+        return noise_of(self.case)
+
+    def counts(self, run: EndedRun) -> bool:
+        """Tell whether a run has a say.
+
+        What failed once as a candidate is not run again unchanged. A baseline is: what made it
+        fail may have been mended outside the code.
+        """
+        if run.kind in _NOT_ITS_FAULT:
+            return False
+        return run.value is not None or not self.trial.baseline or run.trial == self.trial.id
+
+    def runs_of(self, arm: str) -> int:
+        """Return how many runs of an arm have a say: the next one's seed follows from it.
+
+        A run that has none gives its seed to its successor, so that nothing is gained by
+        ending a run that goes badly.
+        """
+        return sum(run.arm == arm and run.kind not in _NOT_ITS_FAULT for run in self.runs)
+
+
+def _kept(verdict: Verdict) -> Kept | None:
+    """Return what a keep showed; None for a baseline and for what the operator decided."""
+    if verdict.gain is None or verdict.operator is not None:
+        return None
+    seen = verdict.evidence
+    if seen is None:
+        return Kept(gain=verdict.gain)
+    return Kept(gain=verdict.gain, simpler=seen.simpler, pull=seen.pull, runs=max(1, seen.runs))
+
+
 def incumbent_of(trials: Sequence[TrialRecord]) -> TrialRecord | None:
     """Return the trial whose candidate the branch holds: the last kept, first the baseline."""
     return next((t for t in reversed(trials) if t.kept), None)
 
 
-def case_of(trial: TrialRecord, trials: Sequence[TrialRecord]) -> Case:
-    """Return what the court needs to know about a trial.
+def rule_of(protocol: Protocol, options: Options, *, rankable: bool) -> Rule:
+    """Return the evidence rule in force.
 
     Args:
-        trial: The trial in question.
-        trials: All trials of its research run, oldest first, itself included.
+        protocol: The recipe's.
+        options: The operator's choices.
+        rankable: Whether results may be compared at all: where not, one run is enough.
     """
-    earlier = [t for t in trials if t.id < trial.id]
-    incumbent = None if trial.baseline else incumbent_of(earlier)
-    return Case(
-        candidate=trial.arm,
-        incumbent=incumbent.arm if incumbent else None,
-        observations=tuple(
-            Observation(run.arm, run.outcome.value)
-            for t in trials
-            if t.id <= trial.id
-            for run in t.runs
-            if run.outcome is not None and _counts(run.outcome, own=t.id == trial.id, case=trial)
-        ),
-        net_lines=trial.added - trial.removed,
-    )
-
-
-def _counts(outcome: Outcome, *, own: bool, case: TrialRecord) -> bool:
-    """Tell whether a run has a say in a case.
-
-    What failed once as a candidate is not run again unchanged. A baseline is: what made it fail
-    may have been mended outside the code.
-    """
-    if outcome.kind in _NOT_ITS_FAULT:
-        return False
-    return outcome.value is not None or own or not case.baseline
-
-
-def rule_of(protocol: Protocol, options: Options) -> Rule:
-    """Return the evidence rule in force."""
+    measurement = protocol.measurement
+    sampling = measurement.sampling
     return Rule(
-        direction=protocol.measurement.primary_metric.direction,
-        preset=options.preset,
-        min_gain_bips=protocol.measurement.min_score_improvement_bips or 0,
+        direction=measurement.primary_metric.direction,
+        preset=options.preset if rankable else "single",
+        min_gain_bips=measurement.min_score_improvement_bips or 0,
+        least_runs=sampling.measured_trials if sampling and rankable else 1,
     )
 
 
-def measured(trial: TrialRecord, trials: Sequence[TrialRecord], metric: str) -> Outcome:
+def measured(docket: Docket, trials: Sequence[TrialRecord], metric: str) -> Outcome:
     """Sum up the runs of the trial's arm: its value is their mean.
 
     An arm that was run before brings its earlier runs along, and what made one of them fail.
+
+    Args:
+        docket: The trial's.
+        trials: The trials in which its arm was run, oldest first.
+        metric: The metric's name.
     """
+    arm, mine = docket.trial.arm, docket.trial
     ended = [
         run.outcome
         for t in trials
         for run in t.runs
-        if run.arm == trial.arm
-        and run.outcome is not None
-        and _counts(run.outcome, own=t.id == trial.id, case=trial)
+        if run.arm == arm and run.outcome is not None and run.outcome.kind not in _NOT_ITS_FAULT
+        if run.outcome.value is not None or not mine.baseline or t.id == mine.id
     ]
     if failed := [outcome for outcome in ended if outcome.value is None]:
         reason = f"the same code was run before: {failed[-1].reason}"
@@ -95,30 +161,28 @@ def measured(trial: TrialRecord, trials: Sequence[TrialRecord], metric: str) -> 
     value = sum(values) / len(values)
     runs = "1 run" if len(values) == 1 else f"mean of {len(values)} runs"
     weakest = min((o.trust for o in ended), key=lambda trust: _LEVELS.index(trust.level))
-    reason = f"{metric} {value:.6f} ({runs})"
+    slow = sum(outcome.throttled is not None for outcome in ended)
+    flag = f", {slow} of them on a machine slower than usual" if slow else ""
+    reason = f"{metric} {value:.6f} ({runs}{flag})"
     return ended[-1].model_copy(update={"value": value, "reason": reason, "trust": weakest})
 
 
-def verdict_on(
-    trial: TrialRecord, trials: Sequence[TrialRecord], rule: Rule, *, rankable: bool
-) -> Decided:
+def verdict_on(docket: Docket, rule: Rule, *, rankable: bool) -> Decided:
     """Return the decision on a trial whose outcome is known.
 
     Args:
-        trial: The trial.
-        trials: All trials of its research run, oldest first, itself included.
+        docket: The trial's.
         rule: The evidence rule.
         rankable: Whether results in this setting may be compared at all.
     """
+    trial = docket.trial
     if trial.outcome is None:
         raise ValueError(f"trial {trial.id} has no outcome yet")
     match trial.outcome.kind:
         case OutcomeKind.MEASURED if not rankable and not trial.baseline:
             verdict = Verdict(status=VerdictStatus.INCONCLUSIVE, reason=_SMOKE_TEST)
         case OutcomeKind.MEASURED:
-            ruling = judge(case_of(trial, trials), rule)
-            status = _STATUS.get(ruling.action, VerdictStatus.INCONCLUSIVE)
-            verdict = Verdict(status=status, reason=ruling.reason, gain=ruling.gain)
+            verdict = _verdict(judge(docket.case, rule), rule)
         case OutcomeKind.INTERRUPTED:
             verdict = Verdict(status=VerdictStatus.INCONCLUSIVE, reason=trial.outcome.reason)
         case kind:
@@ -127,24 +191,46 @@ def verdict_on(
     return Decided(trial=trial.id, verdict=verdict)
 
 
-def decide(rooms: Rooms, trial: TrialRecord, rule: Rule) -> Decided:
+def decide(rooms: Rooms, trial_id: int, protocol: Protocol) -> Decided:
     """Return the decision that the ledger's runs lead to."""
-    started = rooms.ledger.started(trial.research)
-    trials = rooms.ledger.trials(trial.research)
-    return verdict_on(trial, trials, rule, rankable=started.setting.rankable)
+    docket = Docket.read(rooms.ledger, trial_id)
+    rankable = rooms.ledger.started(docket.trial.research).setting.rankable
+    rule = rule_of(protocol, rooms.options, rankable=rankable)
+    return verdict_on(docket, rule, rankable=rankable)
 
 
-def baseline_timings(trials: Sequence[TrialRecord]) -> tuple[Timing, ...]:
+def _verdict(judged: Judgement, rule: Rule) -> Verdict:
+    evidence = Evidence(
+        preset=rule.preset,
+        odds=judged.odds,
+        noise=judged.noise,
+        noise_df=judged.noise_df,
+        runs=judged.runs,
+        incumbent_runs=judged.incumbent_runs,
+        simpler=judged.simpler,
+        pull=judged.pull,
+    )
+    status = _STATUS.get(judged.action, VerdictStatus.INCONCLUSIVE)
+    return Verdict(status=status, reason=judged.reason, gain=judged.gain, evidence=evidence)
+
+
+def timings(baseline: TrialRecord) -> tuple[Timing, ...]:
     """Return the timings of the baseline's measured runs."""
     return tuple(
         run.outcome.timing
-        for t in trials
-        if t.baseline
-        for run in t.runs
+        for run in baseline.runs
         if run.outcome and run.outcome.timing and run.outcome.value is not None
     )
 
 
-def runs_of(arm: str, trials: Sequence[TrialRecord]) -> int:
-    """Return how many runs an arm has had, whatever came of them."""
-    return sum(run.arm == arm for t in trials for run in t.runs)
+def mean_of(ledger: Ledger, trial: TrialRecord) -> float:
+    """Return the mean of all runs so far of a trial's code.
+
+    Raises:
+        ValueError: It has none with a value.
+    """
+    runs = ledger.ended_runs(trial.research, upto=ledger.last_trial(), arms=[trial.arm])
+    values = [r.value for r in runs if r.arm == trial.arm and r.value is not None]
+    if not values:
+        raise ValueError(f"trial {trial.id} has no value")
+    return sum(values) / len(values)

@@ -15,7 +15,7 @@ from autoresearch_mcp.effects.repository.plumbing import Plumbing
 from autoresearch_mcp.effects.sandbox import probe
 from autoresearch_mcp.effects.sandbox.policy import Bare
 from autoresearch_mcp.session.answers import Answer
-from autoresearch_mcp.session.conduct import lease_paths
+from autoresearch_mcp.session.statefolder import lease_paths
 
 _OLDEST_GLIBC = (2, 35)
 _OLDEST_MACOS = 14

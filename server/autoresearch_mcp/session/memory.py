@@ -1,12 +1,12 @@
 """What an agent needs that has lost the thread: the whole state in under 2 KB."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
 
 from autoresearch_mcp.core import resultslog
+from autoresearch_mcp.core.noise import pooled
 from autoresearch_mcp.core.trial import TrialRecord
 from autoresearch_mcp.session import views
 from autoresearch_mcp.session.answers import Answer, IncumbentView, NextStep
@@ -84,17 +84,6 @@ def recall(rooms: Rooms) -> Recollection:
     )
 
 
-def pooled_deviation(groups: Iterable[Sequence[float]]) -> float | None:
-    """Return the standard deviation within groups, pooled; None where no group has two values.
-
-    sqrt(sum of squared deviations from each group's mean / sum of (size - 1)).
-    """
-    sets = [values for values in groups if len(values) > 1]
-    freedom = sum(len(values) - 1 for values in sets)
-    squares = sum((v - sum(values) / len(values)) ** 2 for values in sets for v in values)
-    return math.sqrt(squares / freedom) if freedom else None
-
-
 def next_step(state: State) -> str:
     """Say what the agent should do now."""
     if trial := state.under_way or state.awaiting_application:
@@ -111,8 +100,8 @@ def _noise(trials: Sequence[TrialRecord]) -> float | None:
     for run in (run for trial in trials for run in trial.runs):
         if run.outcome is not None and run.outcome.value is not None:
             arms.setdefault(run.arm, []).append(run.outcome.value)
-    deviation = pooled_deviation(arms.values())
-    return None if deviation is None else float(f"{deviation:.3g}")
+    found = pooled(arms.values())
+    return float(f"{found.sd:.3g}") if found.df else None
 
 
 def _ideas(decided: Sequence[TrialRecord]) -> list[_Idea]:

@@ -16,6 +16,9 @@ from autoresearch_mcp.effects.supervisor import RunSpec
 from autoresearch_mcp.session.guarding import Guard
 from autoresearch_mcp.session.rooms import Rooms
 
+NO_TRIAL = 0
+"""What the runs for a certificate are filed under: they belong to no trial."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:

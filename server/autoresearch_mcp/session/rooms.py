@@ -35,7 +35,7 @@ class Options:
     """
 
     python: Path | None = None
-    preset: Preset = "single"
+    preset: Preset = "strict"
     server: ProcessId | None = None
     sandbox: str | None = None
     allow_network: bool = False

@@ -24,7 +24,7 @@ from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.effects.sealing import Dialogue, NoLogits, ProverEnded
 from autoresearch_mcp.effects.supervisor import Channel
 from autoresearch_mcp.session.guarding import Guard
-from autoresearch_mcp.session.proving import Subject, proving
+from autoresearch_mcp.session.proving import NO_TRIAL, Subject, proving
 from autoresearch_mcp.session.rooms import Rooms
 
 _NEVER = Unevaluated(
@@ -84,7 +84,9 @@ class Seal:
             return Unevaluated(reason=f"no model was handed over: {said}", error_class="handover")
         trial, began = self._subject.trial, time.monotonic()
         # Before any validation token is shown: what is scored is what was trained.
-        self._rooms.ledger.append(HandedOver(trial=trial, model=handed.sha256, size=handed.size))
+        if trial != NO_TRIAL:
+            event = HandedOver(trial=trial, model=handed.sha256, size=handed.size)
+            self._rooms.ledger.append(event)
         data = self._data()
         try:
             losses = self._losses(data, give_up)

@@ -11,7 +11,7 @@ from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import Done, Measured
 from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Phase, TrialRecord
 from autoresearch_mcp.effects import processes, rundir
-from autoresearch_mcp.session import applying, auditing, court
+from autoresearch_mcp.session import applying, auditing, court, noisebook
 from autoresearch_mcp.session.recipe import Recipe, recipe_of
 from autoresearch_mcp.session.rooms import Rooms
 
@@ -47,10 +47,10 @@ def conclude(rooms: Rooms, trial_id: int) -> None:
     """
     rooms.ledger.checkpoint()
     rooms.files.drop_models(trial_id)
+    recipe = recipe_of(rooms, rooms.ledger.get(trial_id).research)
+    rooms.ledger.append(court.decide(rooms, trial_id, recipe.protocol))
     trial = rooms.ledger.get(trial_id)
-    recipe = recipe_of(rooms, trial.research)
-    rule = court.rule_of(recipe.protocol, rooms.options)
-    rooms.ledger.append(court.decide(rooms, trial, rule))
+    noisebook.remember(rooms, trial)
     if trial.baseline and trial.outcome and trial.outcome.kind is OutcomeKind.MEASURED:
         _keep_baseline_log(rooms, trial, recipe)
     _show_verdict(rooms, rooms.ledger.get(trial_id))

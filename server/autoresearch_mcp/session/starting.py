@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from autoresearch_mcp.core import branches, edits
@@ -13,6 +14,7 @@ from autoresearch_mcp.core.events import Event, ResearchStarted, Staged
 from autoresearch_mcp.core.fingerprint import arm_fingerprint
 from autoresearch_mcp.core.trial import Phase, TrialRecord
 from autoresearch_mcp.effects import processes
+from autoresearch_mcp.session import noisebook
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.recipe import recipe_at
 from autoresearch_mcp.session.rooms import Rooms
@@ -24,8 +26,13 @@ _POLL_SECONDS = 0.02
 _MAX_HYPOTHESIS = 500
 
 
-def run_trial(rooms: Rooms, hypothesis: str) -> TrialRecord:
+def run_trial(rooms: Rooms, hypothesis: str, *, simplification: bool = False) -> TrialRecord:
     """Start a trial of the surface as the working tree has it, and return once it is alive.
+
+    Args:
+        rooms: The recipe's rooms.
+        hypothesis: Why it should help.
+        simplification: Whether it is put forward for being simpler, not better.
 
     Raises:
         Refusal: The moment is wrong, or there is nothing to try.
@@ -49,7 +56,7 @@ def run_trial(rooms: Rooms, hypothesis: str) -> TrialRecord:
             _check_unmodified(candidate)
             state = _start_research(state, bench)
         _check_unchanged_world(state, bench)
-        trial = _stage(state, bench, candidate, hypothesis)
+        trial = _stage(state, bench, candidate, _Idea(hypothesis, simplification))
         return _launch(rooms, trial)
 
 
@@ -101,6 +108,7 @@ def _new_start(state: State, bench: Bench) -> ResearchStarted:
         protocol=state.recipe.protocol_sha256,
         harness=state.recipe.harness,
         setting=bench.setting,
+        noise=noisebook.recall(bench),
     )
     number = 1
     while not _is_free(state, start):
@@ -138,9 +146,15 @@ def _check_unchanged_world(state: State, bench: Bench) -> None:
         )
 
 
-def _stage(
-    state: State, bench: Bench, candidate: Mapping[str, bytes], hypothesis: str
-) -> TrialRecord:
+@dataclass(frozen=True, slots=True)
+class _Idea:
+    """What is said of a candidate."""
+
+    hypothesis: str
+    simplification: bool
+
+
+def _stage(state: State, bench: Bench, candidate: Mapping[str, bytes], idea: _Idea) -> TrialRecord:
     """Write the candidate as a commit and the trial into the ledger."""
     rooms, base = state.rooms, state.head.commit
     incumbent = state.incumbent
@@ -152,7 +166,7 @@ def _stage(
     commit = base
     if candidate:
         when = datetime.now(UTC).replace(microsecond=0)
-        commit = rooms.vault.commit(base, candidate, f"Candidate: {hypothesis}\n", when=when)
+        commit = rooms.vault.commit(base, candidate, f"Candidate: {idea.hypothesis}\n", when=when)
     lines = _lines(state, candidate)
     research, first_free = state.research, _first_free_ref(state)
     assert research is not None
@@ -165,9 +179,10 @@ def _stage(
             candidate=commit,
             arm=arm,
             baseline=incumbent is None,
-            hypothesis=hypothesis,
+            hypothesis=idea.hypothesis,
             added=lines.added,
             removed=lines.removed,
+            simplification=idea.simplification,
         )
 
     return _referenced(rooms, rooms.ledger.append_with(staged))

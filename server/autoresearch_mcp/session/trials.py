@@ -96,7 +96,7 @@ def commit_or_revert(rooms: Rooms, trial_id: int) -> AppliedView:
         notes: tuple[str, ...] = ()
         if trial.phase is Phase.DECIDED:
             notes = applying.finish(rooms, applying.begin(rooms, trial))
-        return _applied(find(rooms, trial_id), notes)
+        return applied_view(find(rooms, trial_id), notes)
 
 
 def metrics(
@@ -132,7 +132,8 @@ def metrics(
     )
 
 
-def _applied(trial: TrialRecord, notes: tuple[str, ...]) -> AppliedView:
+def applied_view(trial: TrialRecord, notes: tuple[str, ...]) -> AppliedView:
+    """Show what became of a verdict."""
     assert trial.verdict is not None
     moved = trial.applying_to is not None and trial.applying_to != trial.base
     return AppliedView(

@@ -7,6 +7,7 @@ from autoresearch_mcp.core import logtext, resultslog
 from autoresearch_mcp.core.budget import Budget
 from autoresearch_mcp.core.outcomes import SETUP
 from autoresearch_mcp.core.progress import parse_progress
+from autoresearch_mcp.core.reasons import odds_text
 from autoresearch_mcp.core.trial import (
     Outcome,
     OutcomeKind,
@@ -77,7 +78,19 @@ def incumbent_view(incumbent: TrialRecord | None) -> IncumbentView | None:
 
 def verdict_view(verdict: Verdict) -> VerdictView:
     """Show a decision."""
-    return VerdictView(status=verdict.status, reason=verdict.reason, gain=_gain(verdict))
+    seen, gain = verdict.evidence, verdict.gain
+    noise = seen.noise if seen else None
+    return VerdictView(
+        status=verdict.status,
+        reason=verdict.reason,
+        gain=_gain(verdict),
+        gain_in_noise=None if gain is None or not noise else round(gain / noise, 2),
+        noise=None if noise is None else float(f"{noise:.4g}"),
+        evidence=None if seen is None or seen.odds is None else odds_text(seen.odds),
+        runs=seen.runs if seen else None,
+        incumbent_runs=seen.incumbent_runs if seen else None,
+        operator=verdict.operator,
+    )
 
 
 def outcome_view(outcome: Outcome, hint: str | None = None) -> OutcomeView:
@@ -208,9 +221,10 @@ def _progress(rooms: Rooms, trial: TrialRecord) -> ProgressView | None:
     log = rooms.files.read(rooms.files.run_log(trial.id, run.number), _PROGRESS_BYTES)
     seen = parse_progress(log)
     if seen is None:
-        return ProgressView(run=run.number)
+        return ProgressView(run=run.number, why=run.why or None)
     return ProgressView(
         run=run.number,
+        why=run.why or None,
         step=seen.step,
         percent=seen.percent,
         loss=seen.loss,

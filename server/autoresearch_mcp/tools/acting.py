@@ -57,14 +57,19 @@ def runs(server: MCPServer, desk: Desk) -> None:
         hypothesis: Annotated[
             str, Field(min_length=1, description="Why it should help, one sentence, <= 500 chars.")
         ],
+        simplification: Annotated[
+            bool, Field(description="The code only gets shorter: keep it if it is no worse.")
+        ] = False,
         wait_s: WaitSeconds = None,
     ) -> TrialView:
         """Measure the candidate: train under the budget, evaluate, decide. First: the baseline.
 
-        Waits a bounded time; if the answer's verdict is null, call wait_trial until it is not.
-        The trial goes on whatever becomes of this call.
+        Runs candidate and incumbent as often as the evidence needs. Waits a bounded time; if the
+        answer's verdict is null, call wait_trial until it is not. The trial goes on whatever
+        becomes of this call.
         """
-        trial = await desk.ask(partial(starting.run_trial, desk.rooms, hypothesis))
+        start = partial(starting.run_trial, desk.rooms, hypothesis, simplification=simplification)
+        trial = await desk.ask(start)
         return await desk.wait(ctx, trial.id, wait_s)
 
     # Not read-only: it records the end of a trial whose process died.

@@ -104,11 +104,14 @@ def translated() -> Generator[None]:
 def progress_line(view: TrialView) -> str:
     """Say in one line how a trial is getting on."""
     seen = view.progress
-    if seen is None or seen.step is None:
+    if seen is None:
         return f"trial {view.trial_id}: {view.status}"
+    trial = f"trial {view.trial_id}: {seen.why or f'run {seen.run}'}"
+    if seen.step is None:
+        return trial
     loss = "" if seen.loss is None else f", loss {seen.loss:.3f}"
     left = "" if seen.seconds_left is None else f", {seen.seconds_left:.0f} s of training left"
-    return f"trial {view.trial_id}: run {seen.run}, step {seen.step}{loss}{left}"
+    return f"{trial}; step {seen.step}{loss}{left}"
 
 
 async def _report(ctx: Context, view: TrialView) -> None:

@@ -17,5 +17,6 @@ from autoresearch_mcp.effects.ledger.book import Ledger, Rebuilt, append
 from autoresearch_mcp.effects.ledger.changed import Changed
 from autoresearch_mcp.effects.ledger.checking import Progress
 from autoresearch_mcp.effects.ledger.opening import connected
+from autoresearch_mcp.effects.ledger.reading import EndedRun
 
-__all__ = ["Changed", "Ledger", "Progress", "Rebuilt", "append", "connected"]
+__all__ = ["Changed", "EndedRun", "Ledger", "Progress", "Rebuilt", "append", "connected"]

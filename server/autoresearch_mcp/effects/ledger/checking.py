@@ -36,6 +36,8 @@ _ROWS = {
     "research": "name || char(31) || started",
     "content": "research || char(31) || sha256",
     "arm": "research || char(31) || arm || char(31) || trial",
+    "run": "research || char(31) || trial || char(31) || number || char(31) || arm || char(31) "
+    "|| kind || char(31) || quote(value)",
 }
 """Tables whose rows are added by one event and never changed, and what is in them."""
 

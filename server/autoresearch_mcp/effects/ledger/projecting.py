@@ -3,6 +3,8 @@
 import sqlite3
 
 from autoresearch_mcp.core.events import (
+    CertificateRun,
+    Certified,
     Checkpointed,
     Edited,
     Event,
@@ -29,7 +31,7 @@ def project(db: sqlite3.Connection, seq: int, at: str, event: Event) -> None:
             db.executemany("INSERT OR IGNORE INTO content VALUES (?, ?, ?)", rows)
         case Exported(research=research, sha256=sha256):
             db.execute("INSERT OR IGNORE INTO content VALUES (?, ?, ?)", (research, sha256, seq))
-        case Checkpointed():
+        case Checkpointed() | CertificateRun() | Certified():
             pass
         case _:
             _project_trial(db, seq, at, event)
@@ -50,8 +52,22 @@ def record_of(db: sqlite3.Connection, trial: int) -> TrialRecord | None:
 
 
 def _project_trial(db: sqlite3.Connection, seq: int, at: str, event: TrialEvent) -> None:
-    record = advance(record_of(db, event.trial), event, at)
+    before = record_of(db, event.trial)
+    record = advance(before, event, at)
     db.execute("INSERT OR REPLACE INTO trial VALUES (?, ?)", (record.id, written(record)))
     if isinstance(event, RunStarted):
         row = (record.research, event.arm, record.id, seq)
         db.execute("INSERT OR IGNORE INTO arm VALUES (?, ?, ?, ?)", row)
+    known = _endings(before) if before else {}
+    news = [run for number, run in _endings(record).items() if known.get(number) != run]
+    rows = [(record.research, record.id, seq, *run) for run in news]
+    db.executemany("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def _endings(record: TrialRecord) -> dict[int, tuple[int, str, str, float | None]]:
+    """Return how each run of a trial ended: number, arm, kind and value, by its number."""
+    return {
+        run.number: (run.number, run.arm, run.outcome.kind, run.outcome.value)
+        for run in record.runs
+        if run.outcome is not None
+    }

@@ -1,17 +1,29 @@
 """What may be asked of a ledger. Nothing here reads more trials than it answers with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from autoresearch_mcp.core.errors import Fault
-from autoresearch_mcp.core.events import ResearchStarted
+from autoresearch_mcp.core.events import Certified, ResearchStarted
 from autoresearch_mcp.core.measurement import Direction
-from autoresearch_mcp.core.trial import TrialRecord
+from autoresearch_mcp.core.trial import TrialRecord, Verdict
 from autoresearch_mcp.effects.ledger.opening import connected
 
 _ANY = 2**63 - 1
 """The largest number that SQLite takes."""
+
+
+class EndedRun(NamedTuple):
+    """How one run ended."""
+
+    trial: int
+    number: int
+    """Position within the trial, from 1."""
+    arm: str
+    kind: str
+    """Of its outcome."""
+    value: float | None
 
 
 class Reader:
@@ -117,6 +129,45 @@ class Reader:
         """Return the trials in which an arm was run, as candidate or as incumbent, oldest first."""
         where = "id IN (SELECT trial FROM arm WHERE research = ? AND arm = ?) ORDER BY id"
         return self._records(where, research, arm)
+
+    def ended_runs(self, research: str, upto: int, arms: Sequence[str]) -> tuple[EndedRun, ...]:
+        """Return how the runs of some arms, and of every arm that was repeated, ended, in order.
+
+        Where more became known of a run later, that is what it shows.
+
+        Args:
+            research: The research run.
+            upto: The last trial to look at.
+            arms: Those of which a single run is wanted, too.
+        """
+        marks = ", ".join("?" * len(arms))
+        query = (
+            "SELECT trial, number, arm, kind, value FROM run WHERE research = ?1 AND trial <= ?2 "  # noqa: S608
+            "AND (arm IN (SELECT arm FROM run WHERE research = ?1 AND trial <= ?2 GROUP BY arm "
+            f"HAVING count(*) > 1) OR arm IN ({marks})) ORDER BY trial, seq, number"
+        )
+        rows = self._select(query, research, upto, *arms)
+        return tuple(map(EndedRun._make, {row[:2]: row for row in rows}.values()))
+
+    def verdicts_kept(self, research: str, before: int) -> tuple[Verdict, ...]:
+        """Return the verdicts that were kept, the baseline's first, up to before a trial."""
+        query = (
+            "SELECT json_extract(record, '$.verdict') FROM trial WHERE research = ? AND id < ? "
+            "AND verdict = 'keep' AND phase <> 'decided' ORDER BY id"
+        )
+        rows = self._select(query, research, before)
+        return tuple(Verdict.model_validate_json(verdict) for (verdict,) in rows)
+
+    def certificates(self, research: str) -> tuple[Certified, ...]:
+        """Return a research run's certificates, oldest first."""
+        query = "SELECT body FROM event WHERE kind = 'certified' ORDER BY seq"
+        found = (Certified.model_validate_json(body) for (body,) in self._select(query))
+        return tuple(event for event in found if event.research == research)
+
+    def certificate_runs(self) -> int:
+        """Return how many runs were made for certificates, of whatever research run."""
+        rows = self._select("SELECT count(*) FROM event WHERE kind = 'certificate_run'")
+        return rows[0][0] if rows else 0
 
     def kinds(self, research: str) -> tuple[tuple[TrialRecord, int], ...]:
         """Return how many trials stand alike: the first of each kind, and their number.

@@ -4,7 +4,7 @@ What a query picks trials by is computed by SQLite from the record itself, so th
 say something else than the record it stands beside.
 
 The version counts everything that decides what the events add up to: these tables, and the rules
-by which `core.events.advance` makes a record of them. A field that a later server adds to an event
+by which `core.steps.advance` makes a record of them. A field that a later server adds to an event
 or a record has a default and needs no new version; anything else does, with a step in `_STEPS`.
 """
 
@@ -17,7 +17,7 @@ from autoresearch_mcp.core.events import ResearchStarted
 from autoresearch_mcp.core.trial import TrialRecord
 from autoresearch_mcp.effects.ledger.changed import Changed
 
-VERSION = 2
+VERSION = 3
 
 _EVENTS = """
 CREATE TABLE event (
@@ -74,11 +74,24 @@ CREATE TABLE arm (
     PRIMARY KEY (research, arm, trial)
 ) WITHOUT ROWID;
 CREATE INDEX arm_by_seq ON arm (seq);
+CREATE TABLE run (
+    research TEXT NOT NULL,
+    trial    INTEGER NOT NULL,
+    seq      INTEGER NOT NULL,
+    number   INTEGER NOT NULL,
+    arm      TEXT NOT NULL,
+    kind     TEXT NOT NULL,
+    value    REAL,
+    PRIMARY KEY (research, trial, seq, number)
+) WITHOUT ROWID;
+CREATE INDEX run_by_seq ON run (seq);
+CREATE INDEX run_of_arm ON run (research, arm, trial);
 """
 """Beside the events: trials, how research runs began, contents of the working tree that came from
-here, and which trials ran an arm. `seq` is the event that added the row."""
+here, which trials ran an arm, and how each run ended, as far as was known then. `seq` is the event
+that added the row."""
 
-_TABLES = ("trial", "research", "content", "arm")
+_TABLES = ("trial", "research", "content", "arm", "run")
 
 Project = Callable[[sqlite3.Connection], None]
 """Fills the empty projections of a ledger from its events."""
@@ -125,7 +138,11 @@ def _to_2(db: sqlite3.Connection) -> None:
     run(db, _EVENT_INDEXES)
 
 
-_STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_2,)
+def _to_3(_db: sqlite3.Connection) -> None:
+    """Add the table of ended runs, a projection: no event changes."""
+
+
+_STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_2, _to_3)
 """What leads from each version to the next, for the events; the projections are made anew."""
 
 
