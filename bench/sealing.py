@@ -1,10 +1,12 @@
-"""Measure what the server's own evaluation costs: its parts beside the evaluation in place.
+"""Measure what the server's own evaluation and the audit cost beside the evaluation in place.
 
     python bench/sealing.py [--profile cpu] [--pairs 3] [--data FOLDER]
 
 Each pair evaluates the same untrained model twice, in turns, with the same data and BLAS: in place,
-as `python train.py` does, and handed over from a run in its sandbox. Nothing is trained: an
-evaluation takes as long with any weights. The last table says what that is of a whole trial.
+as `python train.py` does, and handed over from a run in its sandbox; then it audits what was
+claimed. Nothing is trained: an evaluation takes as long with any weights. The last lines say what
+that is of a whole trial. An audit's probes are whole rows: 128 of the 128 that `cpu` has, 128 of
+the 768 that `full` has, so there it takes a sixth of the evaluation's time and a process's start.
 """
 
 import argparse
@@ -20,12 +22,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from autoresearch_mcp.core.audit import BASELINE_TOLERANCE, PROBES
 from autoresearch_mcp.core.evaluation import bits_per_byte
-from autoresearch_mcp.core.events import Queued, Running, RunStarted, Staged
+from autoresearch_mcp.core.events import Queued, RunFinished, Running, RunStarted, Staged
 from autoresearch_mcp.core.trial import Role
 from autoresearch_mcp.effects import prepared, processes
 from autoresearch_mcp.effects.prepared import CACHE_VARIABLE, PreparedData
 from autoresearch_mcp.effects.rundir import RunDirectory
+from autoresearch_mcp.session.auditing import Auditor
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.guarding import Guard
 from autoresearch_mcp.session.proving import Subject, proving
@@ -62,6 +66,8 @@ class Pair:
     in_place: float
     handed_over: float
     parts: tuple[float, ...]
+    audit: float
+    """Seconds of an audit of the run's claims."""
 
 
 class Side:
@@ -78,7 +84,7 @@ class Side:
     def pair(self) -> Pair:
         """Evaluate once in place and once handed over."""
         in_place, handed_over = self.in_place(), self.handed_over()
-        return Pair(in_place, handed_over, self.parts())
+        return Pair(in_place, handed_over, self.parts(), self.audit())
 
     def in_place(self) -> float:
         """Return the seconds of the evaluation without a server."""
@@ -103,6 +109,7 @@ class Side:
         log = self.rooms.files.run_log(self.count, 1).read_text()
         if outcome is None or outcome.evaluation is None:
             raise SystemExit(f"nothing was evaluated: {outcome}\n{log}")
+        self.rooms.ledger.append(RunFinished(trial=self.count, outcome=outcome))
         return waited(log)
 
     def record(self, directory: RunDirectory) -> None:
@@ -128,6 +135,20 @@ class Side:
         ):
             self.rooms.ledger.append(event)
 
+    def audit(self) -> float:
+        """Return the seconds that an audit of the last run's claims takes."""
+        trial, directory, before = self.rooms.ledger.get(self.count), RunDirectory.choose(), now()
+        directory.make()
+        try:
+            auditor = Auditor(self.rooms, self.guard, directory, lambda: False)
+            (run,) = trial.runs
+            found = auditor.finding(trial, run, PROBES, BASELINE_TOLERANCE).finding
+        finally:
+            directory.remove()
+        if not found.passed:
+            raise SystemExit(found.reason)
+        return now() - before
+
     def parts(self) -> tuple[float, ...]:
         """Question another prover for the model that the last run left; time each part."""
         rows = prepared.evaluation_data(self.data)
@@ -147,6 +168,11 @@ class Side:
         finally:
             directory.remove()
         return tuple(after - before for before, after in pairwise(times))
+
+
+def now() -> float:
+    """Return the monotonic clock, in seconds."""
+    return time.perf_counter()
 
 
 def untrained(folder: Path) -> Path:
@@ -194,8 +220,12 @@ def show(pairs: list[Pair], budget: float) -> None:
     )
     for name, seconds in lines:
         print(f"{name:32} {seconds:9.2f} {100 * seconds / in_place:11.1f} %")
+    audit = statistics.median(pair.audit for pair in pairs)
+    print(f"{f'audit, {PROBES} probes':32} {audit:9.2f} {100 * audit / in_place:11.1f} %")
     more, trial = handed_over - in_place, BESIDE + budget + in_place
     print(f"\nmore than in place: {more:+.2f} s, {100 * more / trial:+.2f} % of a trial")
+    kept = more + audit
+    print(f"with an audit:      {kept:+.2f} s, {100 * kept / trial:+.2f} % of a trial that is kept")
     print(f"(a trial: {budget:g} s of training, {in_place:.1f} s in place, {BESIDE:g} s beside)")
 
 

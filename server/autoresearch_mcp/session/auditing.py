@@ -77,7 +77,7 @@ def examine(rooms: Rooms, guard: Guard, trial_id: int, is_stopped: Callable[[], 
         rooms.ledger.append(Audited(trial=trial_id, findings=(), outcome=outcome))
         return
     with _folders(rooms, trial_id) as directory:
-        auditor = _Auditor(rooms, guard, directory, is_stopped)
+        auditor = Auditor(rooms, guard, directory, is_stopped)
         found = tuple(auditor.finding(trial, run, probes, tolerance) for run in runs)
     outcome = _outcome(rooms, trial, found)
     rooms.ledger.append(Audited(trial=trial_id, findings=found, outcome=outcome))
@@ -160,7 +160,7 @@ def _folders(rooms: Rooms, trial_id: int) -> Generator[RunDirectory]:
         directory.remove()
 
 
-class _Auditor:
+class Auditor:
     """Questions the models of a trial's runs.
 
     Args:
