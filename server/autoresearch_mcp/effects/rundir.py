@@ -54,9 +54,13 @@ class RunDirectory:
 
         So whoever looks for what a run left, finds that as well.
         """
-        inside = RunDirectory(self.path / name)
-        inside.make()
-        return inside
+        inner = self.inside(name)
+        inner.make()
+        return inner
+
+    def inside(self, name: str) -> "RunDirectory":
+        """Return the folders that `inner` makes."""
+        return RunDirectory(self.path / name)
 
     @property
     def recipe(self) -> Path:
@@ -72,6 +76,11 @@ class RunDirectory:
     def temporary(self) -> Path:
         """Return the run's TMPDIR, empty at first."""
         return self.path / "tmp"
+
+    @property
+    def kernels(self) -> Path:
+        """Return where MLX keeps compiled CUDA kernels; whoever lends some makes the folder."""
+        return self.temporary / "kernels"
 
     @property
     def lent(self) -> Path:

@@ -12,10 +12,19 @@ from autoresearch_mcp.core.command import Command
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.protocol_schema import SeedDerivation
 from autoresearch_mcp.core.setting import Setting
-from autoresearch_mcp.effects import assets, blas, hardware, interpreter, launcher, prepared
+from autoresearch_mcp.effects import (
+    assets,
+    blas,
+    hardware,
+    interpreter,
+    kernels,
+    launcher,
+    prepared,
+)
 from autoresearch_mcp.effects.blas import Blas
 from autoresearch_mcp.effects.interpreter import Interpreter
 from autoresearch_mcp.effects.prepared import PreparedData
+from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.session.recipe import HARNESS_ENTRY, Recipe
 from autoresearch_mcp.session.rooms import Options, Rooms
 
@@ -95,6 +104,22 @@ class Bench:
     def blas(self) -> Blas:
         """Return the BLAS that runs on the CPU are given."""
         return blas.ensure(self.interpreter.path, _own_cache())
+
+    @cached_property
+    def kernels(self) -> Path | None:
+        """Return the store of compiled kernels; None where compiling them takes no time."""
+        found = self.interpreter
+        if found.device_kind != "cuda":
+            return None
+        made_with = [found.mlx or "", *found.backends, found.device, self.recipe.commit]
+        return kernels.store(_own_cache(), made_with)
+
+    def lend_kernels(self, directory: RunDirectory) -> dict[str, str]:
+        """Give a process its own copy of the compiled kernels; return the variables naming it."""
+        if self.kernels is None:
+            return {}
+        kernels.lend(self.kernels, directory.kernels)
+        return kernels.environment(directory.kernels)
 
     @property
     def budget(self) -> Budget:

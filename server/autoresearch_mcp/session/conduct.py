@@ -36,6 +36,7 @@ from autoresearch_mcp.session.rooms import Rooms
 from autoresearch_mcp.session.running import Performance, RunOrder
 from autoresearch_mcp.session.settling import conclude
 from autoresearch_mcp.session.statefolder import lease_paths
+from autoresearch_mcp.session.warming import warm_up
 
 _REPEATS = 2
 """How often a run is made again that the machine spoilt: it slept, or was slow."""
@@ -98,6 +99,7 @@ class Conductor:
             with locks.hold(*leases, while_waiting=self._give_up_if_stopped):
                 ledger.append(Running(trial=self._id))
                 self._check_setting()
+                warm_up(self._rooms, self._guard, self._must_stop)
                 ledger.append(Measured(trial=self._id, outcome=self._race()))
                 auditing.examine(self._rooms, self._guard, self._id, self._must_stop)
         except (_Stopped, auditing.Stopped):

@@ -91,9 +91,8 @@ def _spec(
     rooms.repository.materialise(subject.commit, directory.recipe, {recipe.log_path})
     settings = bench.settings(subject.seed, channel, directory.lent)
     run_file = directory.write_settings({**settings, "model": str(model)})
-    environment = directory.environment(
-        bench.interpreter.path, bench.variables(run_file, subject.seed)
-    )
+    variables = {**bench.variables(run_file, subject.seed), **bench.lend_kernels(directory)}
+    environment = directory.environment(bench.interpreter.path, variables)
     script = str(directory.lent / sealing.PROVER)
     argv = bench.argv(Command(kind="recipe_python", script=script, args=()))
     policy = guard.prover_policy(directory, model)

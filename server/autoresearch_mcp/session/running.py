@@ -31,6 +31,7 @@ class RunOrder:
         commit: The commit whose tree is run.
         seed: Its seed.
         baselines: Timings of the baseline's runs; empty for the baseline itself.
+        training_seconds: How long it is told to train; None for the budget in force.
     """
 
     trial: int
@@ -38,6 +39,7 @@ class RunOrder:
     commit: str
     seed: int
     baselines: tuple[Timing, ...]
+    training_seconds: float | None = None
 
 
 class Performance:
@@ -109,8 +111,10 @@ class Performance:
                 return watch()
 
             settings = bench.settings(seed, channel.child_end, lent)
+            if self._order.training_seconds is not None:
+                settings["time_budget"] = self._order.training_seconds
             run_file = directory.write_settings(settings)
-            variables = bench.variables(run_file, seed)
+            variables = {**bench.variables(run_file, seed), **bench.lend_kernels(directory)}
             environment = directory.environment(bench.interpreter.path, variables)
             argv = bench.argv(bench.recipe.command)
             wrapped = self._guard.sandbox.wrap(argv, environment, self._guard.policy(directory))

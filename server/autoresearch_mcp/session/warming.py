@@ -1,0 +1,48 @@
+"""A short run of the recipe as committed, by which MLX compiles its CUDA kernels once."""
+
+from collections.abc import Callable
+
+from autoresearch_mcp.effects import kernels
+from autoresearch_mcp.effects.rundir import RunDirectory
+from autoresearch_mcp.session.guarding import Guard
+from autoresearch_mcp.session.proving import NO_TRIAL
+from autoresearch_mcp.session.rooms import Rooms
+from autoresearch_mcp.session.running import Performance, RunOrder
+
+_TRAINING_SECONDS = 5.0
+_SEED = 0
+
+
+def warm_up(rooms: Rooms, guard: Guard, is_stopped: Callable[[], bool]) -> None:
+    """Fill the store of compiled kernels, unless that is done or MLX needs none.
+
+    The run counts for nothing: a recipe that fails here fails in its first trial, which says why.
+
+    Args:
+        rooms: The recipe's rooms.
+        guard: What holds the run.
+        is_stopped: Asked about five times a second whether to end.
+
+    Raises:
+        Fault: The run could not be started.
+    """
+    store = guard.bench.kernels
+    if store is None or kernels.is_filled(store):
+        return
+    order = RunOrder(
+        trial=NO_TRIAL,
+        number=0,
+        commit=guard.bench.recipe.commit,
+        seed=_SEED,
+        baselines=(),
+        training_seconds=_TRAINING_SECONDS,
+    )
+    directory = RunDirectory.choose()
+    try:
+        directory.make()
+        run = Performance(rooms, guard, order, directory)
+        if run.perform(is_stopped) is not None:
+            kernels.fill(store, [directory.kernels, directory.inside("prover").kernels])
+    finally:
+        directory.remove()
+        rooms.files.drop_models(NO_TRIAL)

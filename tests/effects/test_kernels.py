@@ -1,0 +1,64 @@
+"""Compiled kernels: what a run of the recipe leaves, later runs start from, on copies."""
+
+from pathlib import Path
+
+from autoresearch_mcp.effects import kernels
+
+
+def _store(cache: Path) -> Path:
+    return kernels.store(cache, ["mlx 0.32.4", "cuda13", "a device"])
+
+
+def test_what_one_run_compiled_the_next_one_finds(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    (made / "deep").mkdir(parents=True)
+    (made / "deep" / "add.ptx").write_text("kernel")
+    kernels.fill(_store(tmp_path), [made])
+
+    kernels.lend(_store(tmp_path), tmp_path / "mine")
+
+    assert (tmp_path / "mine" / "deep" / "add.ptx").read_text() == "kernel"
+
+
+def test_what_a_run_writes_to_its_copy_reaches_no_other_run(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "add.ptx").write_text("kernel")
+    kernels.fill(_store(tmp_path), [made])
+    kernels.lend(_store(tmp_path), tmp_path / "first")
+    (tmp_path / "first" / "add.ptx").write_text("something else")
+
+    kernels.lend(_store(tmp_path), tmp_path / "second")
+
+    assert (tmp_path / "second" / "add.ptx").read_text() == "kernel"
+
+
+def test_a_run_before_the_store_is_filled_starts_with_an_empty_folder(tmp_path: Path) -> None:
+    kernels.lend(_store(tmp_path), tmp_path / "mine")
+
+    assert not kernels.is_filled(_store(tmp_path))
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_a_filled_store_stays_as_it_is(tmp_path: Path) -> None:
+    for text in ("first", "second"):
+        made = tmp_path / text
+        made.mkdir()
+        (made / "add.ptx").write_text(text)
+        kernels.fill(_store(tmp_path), [made])
+
+    assert (_store(tmp_path) / "add.ptx").read_text() == "first"
+    assert [path.name for path in _store(tmp_path).parent.iterdir()] == [_store(tmp_path).name]
+
+
+def test_a_link_is_not_kept(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "secret").symlink_to("/etc/passwd")
+    kernels.fill(_store(tmp_path), [made])
+
+    assert not (_store(tmp_path) / "secret").is_symlink()
+
+
+def test_another_device_has_another_store(tmp_path: Path) -> None:
+    assert kernels.store(tmp_path, ["a"]) != kernels.store(tmp_path, ["b"])
