@@ -56,6 +56,7 @@ Serve = Callable[..., "subprocess.Popen[str]"]
 def serve(recipe: RecipeRepo, bare_python: Path) -> Serve:
     def start(*options: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "autoresearch_mcp", "serve", "--http", "--port", "0"]
+        command += ["--evidence", "single"]
         rest = ["--repo", str(recipe.path), "--python", str(bare_python), *options]
         return subprocess.Popen(
             [*command, *rest], env=dict(os.environ), stderr=subprocess.PIPE, text=True

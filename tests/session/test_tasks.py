@@ -85,7 +85,16 @@ class Patient:
 async def declaring(repo: RecipeRepo, follow: Follow, *options: str) -> AsyncGenerator[Agent]:
     server = StdioServerParameters(
         command=sys.executable,
-        args=["-m", "autoresearch_mcp", "serve", "--repo", str(repo.path), *options],
+        args=[
+            "-m",
+            "autoresearch_mcp",
+            "serve",
+            "--repo",
+            str(repo.path),
+            "--evidence",
+            "single",
+            *options,
+        ],
         env=dict(os.environ),
     )
     async with Client(server, extensions=[Tasks(follow)]) as client:
