@@ -40,6 +40,8 @@ def _print(found: Dossier) -> None:
         paper.fact("verdict", f"{found.verdict.status}: {found.verdict.reason}")
     if outcome := found.outcome:
         paper.fact("outcome", f"{outcome.kind}: {outcome.reason} (trust: {outcome.trust})")
+        for missing in outcome.trust_missing:
+            paper.fact("trust lacks", missing)
     if found.evidence:
         rows = [("run", "code", "seed", "value", "seconds", "ended")]
         rows += [
@@ -54,6 +56,9 @@ def _print(found: Dossier) -> None:
             for run in found.evidence
         ]
         paper.columns(rows)
+    for run in found.evidence:
+        if run.audit:
+            paper.fact("audit", f"run {run.number} {run.audit}")
     paper.fact("candidate", f"{found.candidate[:7]} ({found.ref})")
     if found.commit:
         paper.fact("kept as", found.commit[:7])

@@ -166,6 +166,7 @@ def _message(trial: TrialRecord) -> str:
     whole = [] if first == trial.hypothesis else [fill(trial.hypothesis, _SUBJECT_CHARACTERS), ""]
     runs = [
         f"Run {run.number}: {run.role}, seed {run.seed}, {run.outcome.value}"
+        + (f", audit {run.audit.kind}" if run.audit else "")
         for run in trial.runs
         if run.outcome
     ]

@@ -21,6 +21,7 @@ class RunView(Answer):
     kind: str | None = Field(description="How it ended; null while it is under way.")
     value: float | None = Field(description="The metric; null when there is none, never 0.")
     seconds: float | None = Field(description="Seconds it took, by the server's clock.")
+    audit: str | None = Field(description="What an audit found; null where there was none.")
 
 
 class Dossier(Answer):
@@ -101,6 +102,7 @@ def _evidence(trial: TrialRecord) -> list[RunView]:
             kind=run.outcome.kind if run.outcome else None,
             value=run.outcome.value if run.outcome else None,
             seconds=round(run.outcome.seconds, 2) if run.outcome else None,
+            audit=f"{run.audit.kind}: {run.audit.reason}" if run.audit else None,
         )
         for run in trial.runs
     ]
