@@ -30,6 +30,12 @@ _GATE = (
 _GAINS = st.sampled_from(["1.9 - {} / 1e3", "2.5 + {} / 1e3", "1 / 0 + {}"])
 _CALLS = st.sampled_from(["edit", "start", "apply", "cancel", "finish", "settle"])
 _UNHURRIED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
+_EVENTS = st.sampled_from(
+    [
+        *("nothing", "person edits", "person commits", "person moves the branch"),
+        *("trial dies", "server dies", "server starts"),
+    ]
+)
 _SIZES = st.sampled_from([0, 1_000, 30_000, 100_000])
 
 
@@ -67,12 +73,32 @@ class Game(RuleBasedStateMachine):
     def run(self) -> None:
         self.call("start")
 
-    @rule(gain=_GAINS)
-    def take_a_turn(self, gain: str) -> None:
+    @rule(gain=_GAINS, running=_EVENTS, decided=_EVENTS)
+    def take_a_turn(self, gain: str, running: str, decided: str) -> None:
+        """Edit, run and apply, while something happens in the middle and before the end."""
         live(self.lab.world, Step("edit", self.candidate(gain)))
         self.call("start")
+        self.meanwhile(running)
         self.wait()
+        self.meanwhile(decided)
         self.call("apply")
+
+    def meanwhile(self, event: str) -> None:
+        match event:
+            case "person edits":
+                self.user_edits_train_py()
+            case "person commits" if self.moved is None:
+                self.user_commits()
+            case "person moves the branch" if self.moved is None:
+                self.user_moves_the_branch()
+            case "trial dies":
+                self.kill_the_trial()
+            case "server dies":
+                self.crash("apply", 3 + self.ideas % 20)
+            case "server starts":
+                self.restart()
+            case _:
+                pass
 
     @rule()
     def wait(self) -> None:
