@@ -60,7 +60,7 @@ class World:
         return {name: str(self.folder / place) for name, place in places.items()}
 
     def rooms(self) -> Rooms:
-        return Rooms.open(self.repo, Options(python=self.python, sandbox="none"))
+        return Rooms.open(self.repo, Options(python=self.python, sandbox="none", preset="single"))
 
     def changes(self, whose: str) -> Path:
         """Return the file that lists the changes of the world that a process made."""
