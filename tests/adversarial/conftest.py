@@ -35,6 +35,12 @@ def sandboxes() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
+def sandbox(sandboxes: tuple[str, ...]) -> str:
+    """The best sandbox here."""
+    return sandboxes[0]
+
+
+@pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Nothing of the person who runs the tests; the server's own cache is shared."""
     cache = str(tmp_path_factory.mktemp("cache"))

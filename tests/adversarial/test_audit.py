@@ -13,13 +13,14 @@ import signal
 
 import pytest
 
-from autoresearch_mcp.core.trial import Phase, TrialRecord
+from autoresearch_mcp.core.trial import Phase, Role, TrialRecord
 from tests.driving import until
 
 from .arena import Arena, Strike
 from .cases import Seen
+from .conftest import Builder
 from .test_models import peeking, wrapped
-from .variants import FEW, SOME, brief
+from .variants import FEW, MANY, SOME, brief
 
 pytestmark = pytest.mark.anyio
 
@@ -97,6 +98,23 @@ async def test_evidence_and_trust_are_in_the_ledger_and_shown(fort: Arena) -> No
     assert baseline.outcome is not None
     assert baseline.outcome.trust.level in {"audited", "confirmed"}
     assert all(run.audit and run.audit.passed for run in baseline.runs)
+
+
+async def test_a_keep_on_several_seeds_is_confirmed(build: Builder, sandbox: str) -> None:
+    """The runs that the evidence rule asks for are from the committed candidate, and audited."""
+    async with build(sandbox, "--evidence", "strict", baseline=brief(FEW)) as world:
+        await world.agent("apply_edit", content=brief(MANY))
+        trial = await world.agent.trial("more training")
+        while trial["verdict"] is None:
+            trial = await world.agent("wait_trial", trial_id=trial["trial_id"], wait_s=60)
+        record = world.repo.ledger.get(trial["trial_id"])
+    candidates = [run for run in record.runs if run.role is Role.CANDIDATE]
+
+    assert trial["verdict"]["status"] == "keep", trial
+    assert trial["outcome"]["trust"] == "confirmed"
+    assert trial["outcome"]["trust_missing"] == []
+    assert len({run.seed for run in candidates}) >= 2
+    assert all(run.audit and run.audit.passed for run in candidates)
 
 
 @pytest.mark.parametrize("case", NO_DISTRIBUTION)
