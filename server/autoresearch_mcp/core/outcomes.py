@@ -18,6 +18,9 @@ SETUP = "setup"
 CLOCK = "clock"
 """Error class of a run that the machine's sleep or a clock change spoilt: it is repeated."""
 
+RETRIED = "retried"
+"""Error class of a first crash that the protocol has tried again: it has no say."""
+
 _LARGEST_CLOCK_JUMP_SECONDS = 2.0
 _CLAIM = re.compile(rb"^training_seconds:[ \t]+([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*$", re.MULTILINE)
 
@@ -99,6 +102,15 @@ def outcome_of(
             "trust": facts.trust,
         }
     )
+
+
+def excused(outcome: Outcome) -> Outcome:
+    """Return a crash as one that counts for nothing, because the run is made once more."""
+    if outcome.kind is not OutcomeKind.CRASH:
+        return outcome
+    reason = f"crashed, and is tried once more: {outcome.reason}"
+    kind = OutcomeKind.INTERRUPTED
+    return outcome.model_copy(update={"kind": kind, "error_class": RETRIED, "reason": reason})
 
 
 def claimed_seconds(log: bytes) -> float | None:

@@ -22,7 +22,7 @@ from autoresearch_mcp.core.events import (
     Running,
     RunStarted,
 )
-from autoresearch_mcp.core.outcomes import CLOCK
+from autoresearch_mcp.core.outcomes import CLOCK, RETRIED, excused
 from autoresearch_mcp.core.pace import THROTTLED
 from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Phase, Role, TrialRecord
 from autoresearch_mcp.effects import locks, processes
@@ -34,6 +34,7 @@ from autoresearch_mcp.session.pacing import Pacer
 from autoresearch_mcp.session.recipe import recipe_of
 from autoresearch_mcp.session.rooms import Rooms
 from autoresearch_mcp.session.running import Performance, RunOrder
+from autoresearch_mcp.session.seeding import next_seed
 from autoresearch_mcp.session.settling import conclude
 from autoresearch_mcp.session.statefolder import lease_paths
 from autoresearch_mcp.session.warming import warm_up
@@ -153,10 +154,13 @@ class Conductor:
         return court.measured(docket, trials, metric)
 
     def _run(self, order: _Order) -> Outcome:
-        """Execute one run; again, with the same seed, where the machine spoilt it."""
+        """Execute one run; again, with the same seed, where the machine spoilt it.
+
+        A first crash is made again as well, where the protocol's crashStatus is retry.
+        """
         outcome = self._run_once(order, _REPEATS)
         for left in reversed(range(_REPEATS)):
-            if outcome.error_class in {CLOCK, THROTTLED}:
+            if outcome.error_class in {CLOCK, RETRIED, THROTTLED}:
                 outcome = self._run_once(order, left)
         return outcome
 
@@ -168,7 +172,8 @@ class Conductor:
             repeats: How often it may still be made again should the machine be slow.
         """
         ledger, whose = self._rooms.ledger, order.whose
-        seed = 1 + court.Docket.read(ledger, self._id).runs_of(whose.arm)
+        repeat = court.Docket.read(ledger, self._id).runs_of(whose.arm)
+        seed = next_seed(self._rooms.repository, self._recipe, whose.candidate, repeat)
         directory = RunDirectory.choose()
         try:
             ledger.append(
@@ -185,6 +190,8 @@ class Conductor:
             before = self._pacer.now()
             outcome = self._perform(whose, seed, directory)
             outcome = self._pacer.marked(outcome, before, repeats=repeats)
+            if repeats == _REPEATS and self._recipe.protocol.safety.crash_status == "retry":
+                outcome = excused(outcome)
         finally:
             directory.remove()
         ledger.append(RunFinished(trial=self._id, outcome=outcome))
