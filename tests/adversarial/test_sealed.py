@@ -163,6 +163,35 @@ async def test_what_a_model_says_before_it_sees_a_row_is_told(arena: Arena) -> N
     )
 
 
+NOSY = """
+class Nosy:
+    def __call__(self, tokens):
+        import socket
+        def tried(act):
+            try:
+                act()
+            except OSError as error:
+                return "denied"
+            return "done"
+        data = prepare.DATA
+        seen = [tried((data / name).read_bytes) for name in
+            ("tokenizer/tokenizer.json", "train/tokens.npy", "val/rows.npy", "holdout/tokens.npy")]
+        seen += [tried(path.read_bytes) for path in (REPO / "train.py", OUTSIDE / "precious.txt")]
+        seen += [tried(lambda: socket.create_connection(("127.0.0.1", 9), 1)), tried(os.fork)]
+        seen += [tried(lambda: (OUTSIDE / "left.txt").write_text("left"))]
+        raise ValueError(f"seen: {seen}")
+"""
+
+
+async def test_a_model_at_work_for_the_server_reaches_nothing(arena: Arena) -> None:
+    nosy = NOSY + "val_bpb = evaluate_bpb(Nosy(), tokenizer, rows)\n"
+    strike = await arena.strike("", (EVALUATE, nosy))
+
+    expected = ["done", *["denied"] * 8]
+    assert f"seen: {expected}" in strike.trial["outcome"]["reason"]
+    assert strike.changed == frozenset()
+
+
 async def test_a_model_without_finite_logits_has_no_metric(arena: Arena) -> None:
     broken = "val_bpb = evaluate_bpb(lambda x: model(x) * mx.array(math.nan), tokenizer, rows)\n"
     strike = await arena.strike("", (EVALUATE, broken))

@@ -266,3 +266,18 @@ def test_what_cannot_travel_is_named_with_what_to_do(tmp_path: Path, name: str) 
     assert last.startswith("the model was not evaluated: the " + name), last
     assert "keep it out of the model" in last
     assert "Traceback" not in traveller.log
+
+
+def test_logits_come_from_the_position_asked_for(tmp_path: Path) -> None:
+    traveller = Traveller(
+        tmp_path, "model = lambda tokens: mx.eye(V)[tokens] + 100 * tokens[..., None]"
+    )
+    inputs = [row[:-1] for row in ROWS]
+    found = traveller.questioned("logits", inputs, 2, 5)
+
+    expected = [
+        100.0 * row[at] + (token == row[at])
+        for row, at in zip(inputs, (2, 5), strict=True)
+        for token in range(VOCABULARY)
+    ]
+    assert found == expected

@@ -1,6 +1,7 @@
 """A harness that is not the box's, sealed the way docs/evaluation.md says."""
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -29,16 +30,21 @@ V, T = 8, 16
 
 {SNIPPET}
 
+def tell(event):
+    if run := os.environ.get("AUTORESEARCH_RUN"):
+        os.write(json.loads(Path(run).read_text())["handover_fd"], event.encode() + b"\\n")
+
+
 def batch():
-    given = json.loads(Path(os.environ["AUTORESEARCH_RUN"]).read_text())
-    os.write(given["handover_fd"], b"batch\\n")
+    tell("batch")
     return mx.arange(T)[None] % V
 
 
 def in_place(model):
+    tell("handover")
     run = os.environ.get("AUTORESEARCH_RUN")
     folder = Path(json.loads(Path(run).read_text())["data"]) if run else FOLDER
-    rows = np.load(folder / "rows.npy").astype(np.int32)
+    rows = np.load(folder / "val/rows.npy").astype(np.int32)
     logits = np.array(model(mx.array(rows[:, :-1]))).astype(np.float64)
     chosen = np.take_along_axis(logits, rows[:, 1:, None], -1)[..., 0]
     return float((np.log(np.exp(logits).sum(-1)) - chosen).mean() / np.log(2))
@@ -46,20 +52,22 @@ def in_place(model):
 
 FOLDER = Path(os.environ.get("AUTORESEARCH_CACHE", ".")) / "mine"
 if __name__ == "__main__":
-    FOLDER.mkdir(parents=True)
+    for name in ("val", "tokenizer"):
+        (FOLDER / name).mkdir(parents=True)
     rows = np.random.default_rng(1).integers(0, V, (32, T + 1))
-    np.save(FOLDER / "rows.npy", rows.astype("<u2"))
-    np.save(FOLDER / "sizes.npy", np.ones(V, dtype=np.int32))
+    np.save(FOLDER / "val/rows.npy", rows.astype("<u2"))
+    np.save(FOLDER / "tokenizer/sizes.npy", np.ones(V, dtype=np.int32))
     profile = dict(name="mine", max_seq_len=T, time_budget=20, hard_timeout=60, vocab_size=V,
         eval_tokens=rows[:, 1:].size, eval_micro_batch=8, startup_allowance=0)
     files = {{
-        path.name: dict(size=len(raw := path.read_bytes()), sha256=hashlib.sha256(raw).hexdigest())
-        for path in FOLDER.iterdir()
+        path.relative_to(FOLDER).as_posix(): dict(
+            size=len(raw := path.read_bytes()), sha256=hashlib.sha256(raw).hexdigest())
+        for path in FOLDER.glob("*/*.npy")
     }}
     manifest = dict(format=1, data_id="mine", source="mine", created_at="2026-01-01T00:00:00Z",
         profile=profile, harness_sha256=hashlib.sha256(Path(__file__).read_bytes()).hexdigest(),
         corpus="mine", tokenizer_sha256="", masked=[], rankable=True, files=files,
-        evaluation=dict(rows="rows.npy", token_bytes="sizes.npy"))
+        evaluation=dict(rows="val/rows.npy", token_bytes="tokenizer/sizes.npy"))
     (FOLDER / "manifest.json").write_text(json.dumps(manifest))
 """
 TRAIN = """
@@ -84,8 +92,12 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecipeRepo:
         ".gitignore": ".autoresearch/\n",
     }
     repo = RecipeRepo.create(tmp_path / "recipe", files)
-    subprocess.run([sys.executable, "-B", repo.path / "prepare.py"], check=True)
+    prepare(repo)
     return repo
+
+
+def prepare(repo: RecipeRepo) -> None:
+    subprocess.run([sys.executable, "-B", repo.path / "prepare.py"], check=True)
 
 
 async def measured(repo: RecipeRepo, *options: str) -> dict[str, Any]:
@@ -95,7 +107,7 @@ async def measured(repo: RecipeRepo, *options: str) -> dict[str, Any]:
 
 
 def by_hand(repo: RecipeRepo) -> str:
-    command = [sys.executable, "-B", "-c", TRAIN.replace("batch()\n", "")]
+    command = [sys.executable, "-B", "-c", TRAIN]
     return subprocess.check_output(command, cwd=repo.path, text=True)
 
 
@@ -111,3 +123,15 @@ async def test_without_a_sandbox_it_evaluates_in_place_and_says_so(mine: RecipeR
 
     assert (printed["kind"], printed["trust"]) == ("measured", "printed"), printed
     assert "a sandbox" in printed["trust_missing"][0]
+
+
+async def test_a_harness_that_keeps_its_model_is_locked_at_most(mine: RecipeRepo) -> None:
+    mine.write("prepare.py", PREPARE.replace(",\n        evaluation=dict(", ")#("))
+    mine.commit_all("Name no rows")
+    shutil.rmtree(mine.path.parent / "cache")
+    prepare(mine)
+
+    locked = await measured(mine)
+
+    assert (locked["kind"], locked["trust"]) == ("measured", "locked"), locked
+    assert "does not hand its model over" in locked["trust_missing"][0]

@@ -26,6 +26,10 @@ _RULES = (
     "No new dependencies, no other command, no other data.",
     "Work until you are stopped; do not ask whether to go on.",
 )
+_HANDED_OVER = (
+    "The server evaluates the model: call evaluate_bpb once, after training. Logits at a position "
+    "may depend on the tokens up to it alone, not on later ones, other rows or earlier calls."
+)
 _SIMPLICITY = "All else equal, simpler is better: a small gain does not pay for ugly code."
 
 Change = WholeFile | Sequence[Replacement] | bytes
@@ -71,12 +75,15 @@ def rules(state: State) -> list[str]:
     found = [r for r in _RULES if agent.autonomy.no_ask_human_to_continue or "ask whether" not in r]
     if agent.simplicity_criterion:
         found.append(_SIMPLICITY)
-    limit = Bench(state.rooms, state.recipe).budget.hard_timeout_seconds
+    bench = Bench(state.rooms, state.recipe)
+    limit = bench.budget.hard_timeout_seconds
     found.append(f"A run that takes more than {limit:g} s is stopped and counts as failed.")
     stop = state.recipe.protocol.execution.stop_condition
     if stop.type != "wall_clock":
         found.append(stopping.in_words(stop))
     found += caps.in_words(state.recipe.protocol.mining_loop)
+    if bench.data is not None and bench.data.manifest.evaluation is not None:
+        found.append(_HANDED_OVER)
     if agent.log_redirect_example:
         found.append("Every run's log is kept: get_metrics(log_lines=50) shows its end.")
     if agent.experiment_timeout_notes:
