@@ -39,17 +39,17 @@ CREATE INDEX event_of_trial ON event (trial, seq) WHERE trial IS NOT NULL;
 CREATE INDEX event_checkpoint ON event (seq) WHERE kind = 'checkpointed';
 """
 
-PROJECTIONS = """
+_TRIALS = """
 CREATE TABLE trial (
     id       INTEGER PRIMARY KEY,
     record   TEXT NOT NULL,
-    research TEXT AS (json_extract(record, '$.research')),
-    phase    TEXT AS (json_extract(record, '$.phase')),
-    verdict  TEXT AS (json_extract(record, '$.verdict.status')),
-    outcome  TEXT AS (json_extract(record, '$.outcome.kind')),
-    value    REAL AS (json_extract(record, '$.outcome.value')),
+    research TEXT AS (json_extract(record, '$.research')) STORED,
+    phase    TEXT AS (json_extract(record, '$.phase')) STORED,
+    verdict  TEXT AS (json_extract(record, '$.verdict.status')) STORED,
+    outcome  TEXT AS (json_extract(record, '$.outcome.kind')) STORED,
+    value    REAL AS (json_extract(record, '$.outcome.value')) STORED,
     moved_to TEXT AS (coalesce(json_extract(record, '$.closing.new'),
-                               json_extract(record, '$.applying_to')))
+                               json_extract(record, '$.applying_to'))) STORED
 );
 CREATE INDEX trial_of_research ON trial (research, id);
 CREATE INDEX trial_unfinished ON trial (id) WHERE phase <> 'done';
@@ -58,6 +58,10 @@ CREATE INDEX trial_moved ON trial (research, id) WHERE moved_to IS NOT NULL;
 CREATE INDEX trial_measured ON trial (research, id) WHERE value IS NOT NULL;
 CREATE INDEX trial_by_value ON trial (research, value, id) WHERE value IS NOT NULL;
 CREATE INDEX trial_by_kind ON trial (research, phase, verdict, outcome, id);
+"""
+# Stored, because SQLite would look every row up to count those of an index on a virtual column.
+
+_ADDED = """
 CREATE TABLE research (name TEXT PRIMARY KEY, started TEXT NOT NULL, seq INTEGER NOT NULL);
 CREATE TABLE content (
     research TEXT NOT NULL,
@@ -90,6 +94,10 @@ CREATE INDEX run_of_arm ON run (research, arm, trial);
 """Beside the events: trials, how research runs began, contents of the working tree that came from
 here, which trials ran an arm, and how each run ended, as far as was known then. `seq` is the event
 that added the row."""
+
+PROJECTIONS = _TRIALS + _ADDED
+BARE = "CREATE TABLE trial (id INTEGER PRIMARY KEY, record TEXT NOT NULL);" + _ADDED
+"""The same without what only queries need: to be compared."""
 
 _TABLES = ("trial", "research", "content", "arm", "run")
 
