@@ -57,7 +57,11 @@ PROFILES = {  # in the order of the fields above
     "tiny": Profile("tiny", 64, 2, 60, 4096, 512, 16, 0),  # for tests only
 }
 SPLITS = ("train", "val", "holdout")
-EVALUATION = {"rows": "val/rows.npy", "token_bytes": "tokenizer/token_bytes.npy"}  # what is scored
+EVALUATION = {  # what is scored: by every run, and by a certificate alone
+    "rows": "val/rows.npy",
+    "holdout": "holdout/rows.npy",
+    "token_bytes": "tokenizer/token_bytes.npy",
+}
 SPECIAL_TOKENS = tuple(f"<|reserved_{i}|>" for i in range(4))
 BOS_TOKEN = SPECIAL_TOKENS[0]  # opens every document
 # The pattern GPT-4's tokenizer splits text by, with numbers cut into pairs of digits.
@@ -532,11 +536,14 @@ def write_split(tokenizer: Tokenizer, documents: Iterable[str], folder: Path) ->
 
 
 def write_evaluation(folder: Path, profile: Profile) -> None:
-    """Pack the validation rows that are scored, once and for all: rows.npy (uint16)."""
-    tokens, offsets = (np.load(folder / "val" / f"{name}.npy") for name in ("tokens", "offsets"))
-    packed = packed_rows(tokens, offsets, profile.max_seq_len + 1)
-    rows = [row for row, _ in itertools.islice(packed, profile.eval_tokens // profile.max_seq_len)]
-    np.save(folder / EVALUATION["rows"], np.stack(rows).astype("<u2"))
+    """Pack the rows that are scored, once and for all: rows.npy (uint16) of each split."""
+    count = profile.eval_tokens // profile.max_seq_len
+    for name in ("rows", "holdout"):
+        split = (folder / EVALUATION[name]).parent
+        tokens, offsets = (np.load(split / f"{name}.npy") for name in ("tokens", "offsets"))
+        packed = packed_rows(tokens, offsets, profile.max_seq_len + 1)
+        rows = [row for row, _ in itertools.islice(packed, count)]
+        np.save(folder / EVALUATION[name], np.stack(rows).astype("<u2"))
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from autoresearch_mcp.core.certificate import Pair, certificate
+from autoresearch_mcp.core.certificate import Pair, certificate, disagreement
 from autoresearch_mcp.core.noise import NO_NOISE, Noise, normal_of_t, pooled, t_of_normal
 
 
@@ -46,3 +46,14 @@ def test_a_certificate_is_positive_for_what_is_better_in_either_direction() -> N
     assert certificate(pairs, NO_NOISE).gain == pytest.approx(0.5)
     assert certificate(turned, NO_NOISE, maximize=True).gain == pytest.approx(0.5)
     assert certificate(pairs[:1], NO_NOISE).margin is None
+
+
+def test_a_gain_that_the_holdout_does_not_show_is_told() -> None:
+    validation = [Pair(2.0, 1.5), Pair(2.02, 1.51)]
+    same = [Pair(2.1, 1.61), Pair(2.12, 1.61)]
+    other = [Pair(2.1, 2.0), Pair(2.12, 2.01)]
+
+    assert disagreement(validation, same) is None
+    assert "smaller by 0.4" in (disagreement(validation, other) or "")
+    assert "larger by 0.4" in (disagreement(other, validation) or "")
+    assert disagreement(validation[:1], other[:1]) is None

@@ -113,3 +113,11 @@ def test_a_model_that_is_not_finite_has_no_metric(harness: ModuleType, value: fl
     broken = harness.evaluate_bpb(lambda x: mx.full((*x.shape, 512), value), None, 1)
 
     assert math.isnan(broken)
+
+
+def test_as_many_other_rows_are_kept_for_certificates(harness: ModuleType) -> None:
+    rows = harness.evaluation_rows()
+    hidden = np.load(harness.data_file(harness.EVALUATION["holdout"]))
+
+    assert hidden.shape == rows.shape
+    assert not set(map(bytes, hidden)) & set(map(bytes, rows.astype(hidden.dtype)))

@@ -46,6 +46,8 @@ class EvaluationFiles(BaseModel):
 
     rows: str
     """Token ids, uint16, (rows, max_seq_len + 1): inputs, and the target of the last one."""
+    holdout: str | None = None
+    """The same of rows that only a certificate is scored on; None where there are none."""
     token_bytes: str
     """Bytes of each token, int32, (vocab_size,): 0 for tokens that are not scored."""
 

@@ -49,12 +49,18 @@ def find(harness_sha256: str, cache: Path) -> PreparedData | None:
     return max(found, key=lambda data: data.manifest.created_at, default=None)
 
 
-def evaluation_data(data: PreparedData) -> EvaluationData | None:
-    """Return the rows that the server scores models on, None where the data set has none."""
+def evaluation_data(data: PreparedData, *, holdout: bool = False) -> EvaluationData | None:
+    """Return the rows that the server scores models on, None where the data set has none.
+
+    Args:
+        data: The data set.
+        holdout: Return those that only a certificate is scored on instead.
+    """
     files, width = data.manifest.evaluation, data.manifest.profile.max_seq_len + 1
-    if files is None:
+    rows_file = None if files is None else files.holdout if holdout else files.rows
+    if files is None or rows_file is None:
         return None
-    tokens = _numbers(data.folder / files.rows, "H")
+    tokens = _numbers(data.folder / rows_file, "H")
     rows = tuple(tokens[start : start + width] for start in range(0, len(tokens), width))
     return EvaluationData(rows, _numbers(data.folder / files.token_bytes, "i"))
 

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from autoresearch_mcp.core.certificate import Interval, Pair, certificate
+from autoresearch_mcp.core.certificate import Pair, certificate, disagreement
 from autoresearch_mcp.core.decision import BASELINE_RUNS
 from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import CertificateRun, Certified
-from autoresearch_mcp.core.noise import Noise, pooled
+from autoresearch_mcp.core.noise import NO_NOISE, pooled
 from autoresearch_mcp.core.pace import THROTTLED
 from autoresearch_mcp.core.trial import Outcome, TrialRecord
 from autoresearch_mcp.effects import locks
@@ -19,8 +19,9 @@ from autoresearch_mcp.session import court
 from autoresearch_mcp.session.answers import Answer
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.guarding import Guard
+from autoresearch_mcp.session.holdout import holdout_value
 from autoresearch_mcp.session.pacing import Pacer
-from autoresearch_mcp.session.proving import NO_TRIAL
+from autoresearch_mcp.session.proving import NO_TRIAL, Subject
 from autoresearch_mcp.session.recipe import recipe_of
 from autoresearch_mcp.session.rooms import Rooms
 from autoresearch_mcp.session.running import Performance, RunOrder
@@ -108,6 +109,14 @@ def _selected(rooms: Rooms, event: Certified) -> float:
     return means[0] - means[1] if metric.direction == "minimize" else means[1] - means[0]
 
 
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """One run's metric on validation rows and on the holdout's."""
+
+    value: float
+    holdout: float | None
+
+
 class _Certifier:
     """Makes the runs of one certificate."""
 
@@ -134,39 +143,50 @@ class _Certifier:
             *lease_paths(self._rooms.options.trials_at_once), while_waiting=self._give_up_if_stopped
         ):
             self._check_setting()
-            pairs = [self._pair(sides, number, count) for number in range(count)]
+            made = [self._pair(sides, number, count) for number in range(count)]
         first = [o.value for o in _outcomes(baseline) if o.value is not None][:BASELINE_RUNS]
-        found = self._interval(pairs, pooled([first]))
+        pairs, hidden = [pair for pair, _ in made], [h for _, h in made if h is not None]
         event = Certified(
-            research=self._research, incumbent=incumbent.id, pairs=count, validation=found
+            research=self._research,
+            incumbent=incumbent.id,
+            pairs=count,
+            validation=certificate(pairs, pooled([first]), maximize=self._maximize),
+            # The noise of other rows is another: its margin rests on these pairs alone.
+            holdout=certificate(hidden, NO_NOISE, maximize=self._maximize) if hidden else None,
+            warning=disagreement(pairs, hidden, maximize=self._maximize) if hidden else None,
         )
         ledger.append(event)
         return view(self._rooms, event)
 
-    def _interval(self, pairs: list[Pair], before: Noise) -> Interval:
-        return certificate(pairs, before, maximize=self._maximize)
-
-    def _pair(self, sides: dict[Side, TrialRecord], number: int, count: int) -> Pair:
+    def _pair(
+        self, sides: dict[Side, TrialRecord], number: int, count: int
+    ) -> tuple[Pair, Pair | None]:
+        """Return both sides' metrics on validation, and on the holdout where there is one."""
         order: list[Side] = ["baseline", "incumbent"]
         if number % 2:  # what drifts with time must favour neither
             order.reverse()
-        values: dict[Side, float] = {}
+        found: dict[Side, _Figures] = {}
         for side in order:
-            values[side] = self._value(side, sides[side])
-            self._calls.tell(f"pair {number + 1} of {count}, {side}: {values[side]:.6f}")
-        return Pair(values["baseline"], values["incumbent"])
+            found[side] = self._figures(side, sides[side])
+            self._calls.tell(f"pair {number + 1} of {count}, {side}: {found[side].value:.6f}")
+        baseline, incumbent = found["baseline"], found["incumbent"]
+        hidden = None
+        if baseline.holdout is not None and incumbent.holdout is not None:
+            hidden = Pair(baseline.holdout, incumbent.holdout)
+        return Pair(baseline.value, incumbent.value), hidden
 
-    def _value(self, side: Side, whose: TrialRecord) -> float:
-        """Return the metric of one fresh run, made again where the machine spoilt it."""
-        outcome, left = self._run(side, whose, _REPEATS), _REPEATS
-        while outcome.error_class == THROTTLED and left:
+    def _figures(self, side: Side, whose: TrialRecord) -> "_Figures":
+        """Return the metrics of one fresh run, made again where the machine spoilt it."""
+        made, left = self._run(side, whose, _REPEATS), _REPEATS
+        while made.outcome.error_class == THROTTLED and left:
             left -= 1
-            outcome = self._run(side, whose, left)
+            made = self._run(side, whose, left)
+        outcome = made.outcome
         if outcome.value is None:
             raise Fault(f"a fresh run of the {side} failed ({outcome.kind}: {outcome.reason})")
-        return outcome.value
+        return _Figures(outcome.value, made.holdout)
 
-    def _run(self, side: Side, whose: TrialRecord, repeats: int) -> Outcome:
+    def _run(self, side: Side, whose: TrialRecord, repeats: int) -> CertificateRun:
         ledger = self._rooms.ledger
         number = ledger.certificate_runs() + 1
         baseline = ledger.first_kept(self._research)
@@ -186,13 +206,25 @@ class _Certifier:
             if outcome is None:
                 raise Stopped
             outcome = self._pacer.marked(outcome, before, repeats=repeats)
+            holdout = None if outcome.value is None else self._holdout(order, directory)
         finally:
             directory.remove()
             self._rooms.files.drop_models(NO_TRIAL)
-        ledger.append(
-            CertificateRun(research=self._research, side=side, seed=order.seed, outcome=outcome)
+        made = CertificateRun(
+            research=self._research, side=side, seed=order.seed, outcome=outcome, holdout=holdout
         )
-        return outcome
+        ledger.append(made)
+        return made
+
+    def _holdout(self, order: RunOrder, directory: RunDirectory) -> float | None:
+        subject = Subject(
+            trial=order.trial, number=order.number, commit=order.commit, seed=order.seed
+        )
+
+        def give_up() -> str | None:
+            return "stopped" if self._calls.is_stopped() else None
+
+        return holdout_value(self._rooms, self._guard, subject, directory, give_up)
 
     def _check_setting(self) -> None:
         if differences := self._started.setting.differences(self._guard.bench.setting):
