@@ -113,3 +113,24 @@ async def test_steps_beyond_the_stop_condition_are_over_budget(
     assert baseline["outcome"]["value"] == 2.0
     assert trial["outcome"]["kind"] == "over_budget"
     assert trial["outcome"]["reason"] == "the log tells of step 11; maxSteps is 10"
+
+
+async def test_purpose_and_rules_are_told_when_an_agent_connects(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    def word(protocol: dict[str, Any]) -> None:
+        protocol["meta"]["purposeStatement"] = "Less loss, please. " * 200
+        protocol["agentRules"]["experimentTimeoutNotes"] = "Fifteen minutes are too long."
+        protocol["miningLoop"] = {"maxTrials": 7}
+
+    recipe.edit_protocol(word)
+    async with connect() as agent:
+        told = agent.client.instructions or ""
+
+    assert told.startswith("Less loss, please. Less loss")
+    assert "val_bpb, lower is better" in told
+    assert "Fifteen minutes are too long." in told
+    assert "At most 7 trials" in told
+    assert "simpler is better" in told
+    assert "do not ask whether to go on" in told
+    assert len(told) < 2000
