@@ -37,7 +37,7 @@ class Fuzzer:
     """
 
     def __init__(self, seed: int, tools: list[dict[str, Any]]) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - not for a secret
+        self._random = random.Random(seed)
         self._schemas = {tool["name"]: tool["inputSchema"] for tool in tools}
 
     def messages(self, count: int, first: int) -> Iterator[tuple[int | None, bytes]]:

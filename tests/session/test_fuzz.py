@@ -103,8 +103,8 @@ def fingerprint(recipe: RecipeRepo, home: Path) -> dict[str, bytes]:
 def test_fuzzed_calls_are_answered_and_write_nothing_else(
     recipe: RecipeRepo, bare_python: Path, home: Path, tmp_path: Path, full: bool
 ) -> None:
-    count = 1_000_000 if full else 2_000
-    seed = random.SystemRandom().randrange(2**32)
+    count = 1_000_000 if full else 1_000
+    seed = random.SystemRandom().randrange(2**32) if full else 1
     print(f"seed {seed}")  # noqa: T201 - shown when the test fails
     errors = tmp_path / "stderr"
     with serving(recipe, bare_python, errors, 60 + count * _SECONDS_A_CALL) as wire:

@@ -41,10 +41,16 @@ def listen(host: str, port: int, *, public: bool) -> socket.socket:
             "Stay with 127.0.0.1 and use an SSH tunnel, or say --public and put TLS before it"
         )
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    # Named TCP, because asyncio switches Nagle's delay off for nothing else: 40 ms a call.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        return socket.create_server((str(address), port), family=family)
+        listener.bind((str(address), port))
+        listener.listen()
     except OSError as error:
+        listener.close()
         raise Fault(f"cannot listen at {host}, port {port}: {error.strerror}") from error
+    return listener
 
 
 def url_of(listener: socket.socket) -> str:
