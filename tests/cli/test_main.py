@@ -89,7 +89,7 @@ def test_the_table_of_tools_has_each_tool_with_its_arguments(cli: Cli, recipe: R
     ]
     assert all(line.count("|") == 4 for line in lines)
     (run_trial,) = (line for line in lines if "`run_trial`" in line)
-    assert "`hypothesis`, `wait_s`" in run_trial
+    assert "`hypothesis`, `simplification`, `wait_s`" in run_trial
 
 
 def test_the_tools_are_one_json_object(cli: Cli, recipe: Recipe) -> None:
