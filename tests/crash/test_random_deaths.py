@@ -39,6 +39,7 @@ class Night:
     wanted: int
     acknowledged: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
     killed: dict[str, int] = field(default_factory=lambda: {"server": 0, "trial": 0})
+    ideas: int = 0
     dice: random.Random = field(default_factory=lambda: random.Random(_SEED))
 
     async def pass_by(self) -> None:
@@ -71,7 +72,8 @@ class Night:
         elif last.phase is not Phase.DONE:
             self._note(await agent("wait_trial", trial_id=last.id, wait_s=60))
         else:
-            await agent("apply_edit", content=self._idea(last.id))
+            self.ideas += 1
+            await agent("apply_edit", content=self._idea(self.ideas))
             self._note(await agent("run_trial", hypothesis=f"idea {last.id}", wait_s=60))
 
     def _idea(self, number: int) -> str:
