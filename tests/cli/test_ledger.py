@@ -21,7 +21,7 @@ def researched(cli: Cli, foreign: Recipe) -> Recipe:
 
 
 async def _baseline(cli: Cli, recipe: Recipe) -> None:
-    command, *arguments = cli.argv("serve", "--repo", recipe.path)
+    command, *arguments = cli.argv("serve", "--repo", recipe.path, "--evidence", "single")
     server = StdioServerParameters(command=command, args=arguments, env=dict(cli.environment))
     async with Client(server) as client:
         done = await client.call_tool("run_trial", {"hypothesis": "baseline", "wait_s": 60})

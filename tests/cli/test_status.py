@@ -60,7 +60,7 @@ def test_status_shows_the_trial_under_way_and_then_the_incumbent(cli: Cli, forei
 
 async def _seen_in_a_trial(cli: Cli, recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
     """Look while the baseline runs, give it the word to end, and look again."""
-    command, *arguments = cli.argv("serve", "--repo", recipe.path)
+    command, *arguments = cli.argv("serve", "--repo", recipe.path, "--evidence", "single")
     server = StdioServerParameters(command=command, args=arguments, env=dict(cli.environment))
     async with Client(server) as client:
         await client.call_tool("run_trial", {"hypothesis": "baseline", "wait_s": 0})
