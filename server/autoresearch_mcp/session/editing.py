@@ -111,22 +111,24 @@ def apply_edit(
     Raises:
         Refusal: Something about the edit, or the moment, is against the rules.
     """
+    if dry_run:  # writes nothing: it need not wait, and mends nothing
+        state = look(rooms)
+        return stage(state, path or only_file(state), change, expected_sha256, dry_run=True)
     with rooms.locked():
         settle(rooms)
         state = look(rooms)
-        path = path or only_file(state)
-        return stage(state, path, change, expected_sha256=expected_sha256, dry_run=dry_run)
+        return stage(state, path or only_file(state), change, expected_sha256)
 
 
 def stage(
     state: State,
     path: str,
     change: Change | None,
-    *,
     expected_sha256: str | None = None,
+    *,
     dry_run: bool = False,
 ) -> EditAnswer:
-    """Do what `apply_edit` does, for a caller that holds the lock and has looked."""
+    """Do what `apply_edit` does, for a caller that has looked and, to write, holds the lock."""
     state.recipe.surface.admits(path)
     if path not in state.recipe.files:
         raise Refusal("surface.path", f"{path} is not tracked; edit {only_file(state)}")
