@@ -3,11 +3,14 @@
 import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from autoresearch_mcp.core.case import Action
+from autoresearch_mcp.core.decision import judge
 from autoresearch_mcp.core.events import Decided
 from autoresearch_mcp.core.trial import Role
 from autoresearch_mcp.session import court
@@ -118,6 +121,31 @@ async def test_a_lucky_value_is_no_gain(research: Research, recipe: RecipeRepo) 
             assert trial["verdict"]["status"] != "keep"
 
     assert recipe.git("rev-parse", "HEAD") == recipe.git("rev-parse", "main")
+
+
+async def test_a_race_is_inconclusive_when_the_research_runs_time_is_up(
+    research: Research, recipe: RecipeRepo
+) -> None:
+    async with research() as agent:
+        await run(agent)
+        await try_value(agent, "1.8")
+
+    rooms = Rooms.open(recipe.path, Options())
+    whole = court.Docket.read(rooms.ledger, 2)
+    first = next(r for r in whole.trial.runs if r.outcome and r.outcome.value is not None)
+    earlier = tuple(r for r in whole.runs if r.trial == 1 or r.number <= first.number)
+    trial = whole.trial.model_copy(update={"runs": whole.trial.runs[: first.number]})
+    docket = replace(whole, trial=trial, runs=earlier)
+    protocol = recipe_of(rooms, trial.research).protocol
+    rule = court.rule_of(protocol, rooms.options, rankable=True)
+    over = replace(rule, most_seconds=docket.seconds)
+    in_time = replace(rule, most_seconds=docket.seconds + 1)
+
+    assert judge(docket.case_under(rule), rule).action is Action.RUN_CANDIDATE
+    assert judge(docket.case_under(in_time), in_time).action is Action.RUN_CANDIDATE
+    judged = judge(docket.case_under(over), over)
+    assert judged.action is Action.INCONCLUSIVE
+    assert "time is up" in judged.reason
 
 
 async def test_the_same_code_again_brings_its_runs_and_rolls_no_dice(

@@ -20,12 +20,15 @@ class Rule:
             (the protocol's minScoreImprovementBips).
         least_runs: Runs that candidate and incumbent have at least (the protocol's
             measuredTrials).
+        most_seconds: How long the research run may go on (the protocol's maxSessionWallSeconds):
+            no run begins later.
     """
 
     direction: Literal["minimize", "maximize"]
     preset: Preset = "strict"
     min_gain_bips: int = 0
     least_runs: int = 1
+    most_seconds: float | None = None
 
 
 class Observation(NamedTuple):

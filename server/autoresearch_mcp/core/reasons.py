@@ -80,7 +80,8 @@ def _weight(judgement: Judgement) -> str:
 
 def _consequence(judgement: Judgement, case: Case, rule: Rule) -> str:
     if judgement.action is Action.INCONCLUSIVE:
-        return "; not enough to keep or to drop it"
+        until = ", and the research run's time is up" if case.out_of_budget else ""
+        return f"; not enough to keep or to drop it{until}"
     if judgement.simpler:
         return f"; judged as simpler code ({-case.net_lines} lines fewer), which may be no better"
     least = rule.min_gain_bips / 10_000 * abs(judgement.incumbent_value or 0.0)

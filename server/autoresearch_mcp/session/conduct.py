@@ -131,7 +131,7 @@ class Conductor:
         """Run whom the court asks for until it has enough, or until a run fails."""
         while True:
             docket = court.Docket.read(self._rooms.ledger, self._id)
-            case = docket.case
+            case = docket.case_under(self._rule)
             judged = judge(case, self._rule)
             match judged.action:
                 case Action.RUN_CANDIDATE:

@@ -1,7 +1,8 @@
 """From the ledger to a verdict: what counts, who is the incumbent, what follows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from autoresearch_mcp.core.case import Action, Case, Judgement, Kept, Observation, Rule
 from autoresearch_mcp.core.decision import judge, noise_of
@@ -42,6 +43,7 @@ class Docket:
             every arm that ran more than once: no other has a say.
         kept: The verdicts kept before it, the baseline's first.
         saved: The noise that earlier sessions left.
+        began: When the baseline was staged, UTC, ISO 8601; None for the baseline itself.
     """
 
     trial: TrialRecord
@@ -49,6 +51,7 @@ class Docket:
     runs: tuple[EndedRun, ...]
     kept: tuple[Verdict, ...]
     saved: Noise
+    began: str | None = None
 
     @classmethod
     def read(cls, ledger: Ledger, trial_id: int) -> "Docket":
@@ -56,6 +59,7 @@ class Docket:
         trial = ledger.get(trial_id)
         research = trial.research
         incumbent = None if trial.baseline else ledger.last_kept(research, before=trial_id)
+        baseline = ledger.first_kept(research) if incumbent else None
         arms = [trial.arm, *([incumbent.arm] if incumbent else [])]
         return cls(
             trial=trial,
@@ -63,11 +67,26 @@ class Docket:
             runs=ledger.ended_runs(research, upto=trial_id, arms=arms),
             kept=ledger.verdicts_kept(research, before=trial_id),
             saved=ledger.started(research).noise,
+            began=baseline.staged_at if baseline else None,
         )
 
     @property
+    def seconds(self) -> float:
+        """Return how long the research run had gone on when this trial's last run ended."""
+        if self.began is None or not self.trial.runs:
+            return 0.0
+        last = self.trial.runs[-1]
+        began, started = map(datetime.fromisoformat, (self.began, last.started_at))
+        return (started - began).total_seconds() + (last.outcome.seconds if last.outcome else 0.0)
+
+    def case_under(self, rule: Rule) -> Case:
+        """Return what the rule is asked, its limit on time applied to what the ledger tells."""
+        limit = rule.most_seconds
+        return replace(self.case, out_of_budget=limit is not None and self.seconds >= limit)
+
+    @property
     def case(self) -> Case:
-        """Return what the rule is asked."""
+        """Return what there is to judge, as long as it may take."""
         trial = self.trial
         return Case(
             candidate=trial.arm,
@@ -133,6 +152,7 @@ def rule_of(protocol: Protocol, options: Options, *, rankable: bool) -> Rule:
         preset=options.preset if rankable else "single",
         min_gain_bips=measurement.min_score_improvement_bips or 0,
         least_runs=sampling.measured_trials if sampling and rankable else 1,
+        most_seconds=protocol.mining_loop.max_session_wall_seconds,
     )
 
 
@@ -182,7 +202,7 @@ def verdict_on(docket: Docket, rule: Rule, *, rankable: bool) -> Decided:
         case OutcomeKind.MEASURED if not rankable and not trial.baseline:
             verdict = Verdict(status=VerdictStatus.INCONCLUSIVE, reason=_SMOKE_TEST)
         case OutcomeKind.MEASURED:
-            verdict = _verdict(judge(docket.case, rule), rule)
+            verdict = _verdict(judge(docket.case_under(rule), rule), rule)
         case OutcomeKind.INTERRUPTED:
             verdict = Verdict(status=VerdictStatus.INCONCLUSIVE, reason=trial.outcome.reason)
         case kind:
