@@ -61,7 +61,7 @@ def test_ctrl_c_ends_the_trial_and_leaves_the_persons_choice_of_data(
         text=True,
     ) as demo:
         assert demo.stdout is not None
-        said = next(line for line in demo.stdout if re.search(r"trial 1: run 1, step \d", line))
+        said = next(line for line in demo.stdout if re.search(r"trial 1: run 1 of .*step \d", line))
         demo.send_signal(signal.SIGINT)
         rest, _ = demo.communicate()
     assert said
