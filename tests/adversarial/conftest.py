@@ -21,8 +21,6 @@ from .variants import SOME, TRAIN, brief
 Builder = Callable[..., AbstractAsyncContextManager[Arena]]
 LEVELS = ("bubblewrap+landlock+seccomp", "bubblewrap+seccomp", "landlock+seccomp", "seatbelt")
 """Every sandbox there is; `none` comes besides."""
-RARE = "bubblewrap+seccomp"
-"""For kernels without Landlock alone, and slow to start: minutes for all cases."""
 
 
 @pytest.fixture(scope="session")
@@ -82,14 +80,12 @@ def build(
 
 @pytest.fixture(scope="session")
 async def arena(
-    request: pytest.FixtureRequest, sandboxes: tuple[str, ...], build: Builder, full: bool
+    request: pytest.FixtureRequest, sandboxes: tuple[str, ...], build: Builder
 ) -> AsyncGenerator[Arena]:
     """A world to attack, in the sandbox that the parameter names; `best` for the best here."""
     name: str = sandboxes[0] if request.param == "best" else request.param
     if name not in sandboxes:
         pytest.skip(f"not run: {name} is not available here")
-    if name == RARE and not full:
-        pytest.skip(f"{name} is attacked with --full")
     async with build(name) as found:
         yield found
 
