@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.driving import processes_below, server_of, serving
+from tests.driving import processes_below, server_of, serving, words
 
 from .conftest import TRAIN, Agent, Connect, RecipeRepo, until
 
@@ -308,6 +308,8 @@ async def test_a_diverged_run_ends_early(connect: Connect, recipe: RecipeRepo) -
     assert trial["outcome"]["kind"] == "crash"
     assert trial["outcome"]["error_class"] == "nan"
     assert "nan in 5 reports" in trial["outcome"]["reason"]
+    # The trial's own process needs a moment after its last entry in the ledger; its run has none.
+    assert [p for p in processes_of(recipe) if "train.py" in words(p)] == []
     await until(lambda: not processes_of(recipe))
 
 
