@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 def start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     """Start a process that outlives this one: its own session, no terminal, output to a file."""
     with log.open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command,
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -25,6 +26,9 @@ def start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
             stderr=output,
             start_new_session=True,
         )
+    # Its starter may forget it: somebody has to collect its exit status when it ends before this.
+    threading.Thread(target=process.wait, daemon=True).start()
+    return process
 
 
 def identify(pid: int | None = None) -> ProcessId:
