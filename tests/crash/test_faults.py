@@ -117,7 +117,6 @@ async def test_the_loop_survives_a_failure_of_any_call(
     tmp_path_factory: pytest.TempPathFactory,
     kind: Kind,
     full: bool,
-    record_property: Callable[[str, object], None],
 ) -> None:
     folder = tmp_path_factory.mktemp("faults")
     async with failing(measured.copy(folder / "lab"), folder) as bench:
@@ -134,8 +133,7 @@ async def test_the_loop_survives_a_failure_of_any_call(
             await check(bench, f"{kind} {nth} of {count}, {words(error)}")
         # How often a turn looks for the trial's end varies; the last calls may not be met.
         assert met >= len(failures) / 2
-        record_property("calls in a turn", count)
-        record_property("failures met", met)
+    print(f"{kind}: {count} calls in a turn, {met} of {len(failures)} failures met")  # noqa: T201
 
 
 async def check(bench: Bench, what: str) -> None:
