@@ -41,16 +41,10 @@ def _program(path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def profile(full: bool) -> str:
-    """The recipe's profile: two seconds of training a run in CI, thirty in the full form."""
-    return "cpu" if full else "tiny"
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory, profile: str) -> Path:
-    """The profile's data, made once by the recipe's own command."""
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of the profile `cpu`, made once by the recipe's own command."""
     folder = tmp_path_factory.mktemp("prepared")
-    command = [sys.executable, str(TOP / "prepare.py"), "--profile", profile, "--json"]
+    command = [sys.executable, str(TOP / "prepare.py"), "--profile", "cpu", "--json"]
     done = subprocess.run([*command, "--cache", str(folder)], capture_output=True, check=True)
     assert Path(json.loads(done.stdout)["folder"]).parent == folder.resolve()
     return folder
