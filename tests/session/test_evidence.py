@@ -84,6 +84,7 @@ async def test_a_clear_winner_is_run_until_the_evidence_is_20_to_1_and_then_kept
     async with research() as agent:
         await run(agent)
         trial = await try_value(agent, "1.8")
+        page = await agent("get_metrics", trial_id=2, log_lines=20)
 
     verdict = trial["verdict"]
     assert verdict["status"] == "keep"
@@ -93,6 +94,9 @@ async def test_a_clear_winner_is_run_until_the_evidence_is_20_to_1_and_then_kept
     assert verdict["evidence"].endswith(":1 for")
     assert "x noise, evidence" in verdict["reason"]
     assert "VALUE = 1.8" in recipe.git("show", "HEAD:train.py")
+    own = [run.number for run in recipe.ledger.get(2).runs if run.role is Role.CANDIDATE]
+    assert page["log_of"] == f"trial 2, run {own[-1]}"
+    assert "val_bpb:          1.8" in page["log"] or "val_bpb:          1.7" in page["log"]
     later = recipe.ledger.get(2).runs[-1].why
     assert later.startswith("run 1 of at most 12, evidence ")
     assert later.endswith(" for, running the candidate once more")

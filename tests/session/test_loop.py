@@ -286,3 +286,21 @@ async def test_what_the_user_staged_of_the_surface_stays_staged_and_is_named(
 
     assert "VALUE = 1.0" in recipe.git("show", ":train.py")
     assert any("train.py is left staged" in note for note in applied["notes"])
+
+
+async def test_whichever_trial_is_asked_for_the_next_step_is_what_is_due_now(
+    connect: Connect,
+) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        await agent.edit("VALUE = 2.0", "VALUE = 1.5")
+        await agent.trial("better")
+        page = await agent("get_metrics", trial_id=1)
+        ended = await agent.refused("cancel_trial", trial_id=1)
+        applied = await agent("commit_or_revert", trial_id=2)
+
+    due = "Call commit_or_revert(trial_id=2)"
+    assert due in page["next_step"]
+    assert due in page["trial"]["next_step"]
+    assert due in ended
+    assert "Think of one change" in applied["next_step"]

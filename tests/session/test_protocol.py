@@ -70,10 +70,12 @@ async def test_a_trial_past_a_cap_is_refused_by_its_name(
         rules = (await agent("read_recipe"))["rules"]
         await agent.trial("baseline")
         await agent.try_value("1.9")
+        state = await agent("recall_research")
         await agent.edit("VALUE = 1.9", "VALUE = 1.0")
         refusal = await agent.refused("run_trial", hypothesis="one too many")
 
     assert "session.cap: miningLoop.maxTrials: 2 trials have been made" in refusal
+    assert "Start no further trial" in state["next_step"]
     assert any("At most 2 trials" in rule for rule in rules)
     assert any("After 5 trials in a row" in rule for rule in rules)
 

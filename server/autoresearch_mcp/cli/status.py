@@ -67,5 +67,5 @@ def _progress(view: TrialView) -> str:
         if seen.loss is not None:
             parts.append(f"loss {seen.loss:.3f}")
     if view.eta_s is not None:
-        parts.append(f"verdict in about {view.eta_s:.0f} s")
+        parts.append(f"the run ends in about {view.eta_s:.0f} s")
     return ", ".join(parts)

@@ -1,6 +1,7 @@
 """What a trial is and the steps it goes through: one candidate, one or more runs, one verdict.
 
-    STAGED -> RUNNING -> MEASURED -> AUDITED -> DECIDED -> APPLYING -> DONE (-> CLOSING -> DONE)
+    STAGED -> QUEUED -> RUNNING -> MEASURED (-> AUDITED) -> DECIDED (-> APPLYING) -> DONE
+    DONE (-> CLOSING -> DONE), where the results log got a last commit
 
 Each arrow is one event in the ledger (core/events.py); core/steps.py is the only code that
 knows which arrows exist.
@@ -126,7 +127,8 @@ class Outcome(Value):
     reason: str
     """One line for a person and an agent alike."""
     error_class: str | None = None
-    """For a crash: syntax, import, shape, nan, oom, killed or other."""
+    """What kind of crash (syntax, import, shape, nan, oom, killed, handover, other), or what spoilt
+    the run from outside (clock, throttled, retried, setup)."""
     hint: str | None = None
     """What to try next."""
     secondary: dict[str, float | None] = Field(default_factory=dict[str, float | None])
@@ -280,6 +282,15 @@ class TrialRecord(Value):
     def current_run(self) -> Run | None:
         """Return the run that is under way, if any."""
         return self.runs[-1] if self.runs and self.runs[-1].outcome is None else None
+
+    @property
+    def own_run(self) -> int:
+        """Return the number of the candidate's latest run, 1 before there is any.
+
+        The latest of all may be the incumbent's, whose log says nothing of the candidate.
+        """
+        own = [run.number for run in self.runs if run.role is Role.CANDIDATE]
+        return own[-1] if own else 1
 
     @property
     def awaits_application(self) -> bool:

@@ -48,13 +48,13 @@ def trial(rooms: Rooms, trial_id: int) -> str:
 
 
 def trial_log(rooms: Rooms, trial_id: int) -> str:
-    """Return the end of a trial's latest log as safe text: untrusted output of the recipe.
+    """Return the end of a candidate's latest log as safe text: untrusted output of the recipe.
 
     Raises:
         Refusal: There is no such trial.
     """
-    runs = len(trials.find(rooms, trial_id).runs)
-    data = rooms.files.read(rooms.files.run_log(trial_id, max(1, runs)))
+    trial = trials.find(rooms, trial_id)
+    data = rooms.files.read(rooms.files.run_log(trial_id, trial.own_run))
     return logtext.tail(data, _LOG_BYTES, _LOG_LINES)
 
 
@@ -88,7 +88,7 @@ def stamps(rooms: Rooms, files: Sequence[str]) -> dict[str, object]:
     last = rooms.ledger.last_trial()
     for number in range(max(1, last - 1), last + 1):
         record = trials.find(rooms, number)
-        log = _stamp(rooms.files.run_log(number, max(1, len(record.runs))))
+        log = _stamp(rooms.files.run_log(number, record.own_run))
         found[f"trial://{number}"] = (record.phase, log)
         found[f"trial://{number}/log"] = log
     return found

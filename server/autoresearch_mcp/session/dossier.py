@@ -75,7 +75,7 @@ def dossier(rooms: Rooms, trial_id: int) -> Dossier:
         outcome=None if trial.outcome is None else views.outcome_view(trial.outcome),
         verdict=None if trial.verdict is None else views.verdict_view(trial.verdict),
         evidence=_evidence(trial),
-        next_step=views.next_step(trial),
+        next_step=views.still_due(trial) or "Nothing is left to be done about it.",
     )
 
 

@@ -17,6 +17,10 @@ _LAST_VERDICTS = 5
 _GOAL_CHARACTERS = 200
 _IDEA_CHARACTERS = 80
 _IDEAS_BYTES = 900
+AFTER_THE_LAST = (
+    "Start no further trial; tell what was found (get_metrics(best=true)). A person may start "
+    "another run on a new branch."
+)
 
 
 class Recollection(Answer):
@@ -86,10 +90,13 @@ def recall(rooms: Rooms) -> Recollection:
 
 def next_step(state: State) -> str:
     """Say what the agent should do now."""
-    if trial := state.under_way or state.awaiting_application:
-        return views.next_step(trial)
+    trial = state.under_way or state.awaiting_application or state.newest
+    if trial and (due := views.still_due(trial)):
+        return due
     if state.incumbent is None:
         return "Call run_trial(hypothesis='baseline') to measure the unmodified recipe."
+    if cap := state.cap_reached:
+        return f"{cap}: this research run is over. {AFTER_THE_LAST}"
     if state.candidate():
         return "Call run_trial(hypothesis=...) to measure the candidate, or apply_edit again."
     return "Think of one change, make it with apply_edit, then call run_trial."

@@ -38,7 +38,7 @@ def overrule(rooms: Rooms, trial_id: int, choice: Choice, why: str) -> AppliedVi
         )
         rooms.ledger.append(Overruled(trial=trial_id, verdict=verdict))
         notes = applying.finish(rooms, applying.begin(rooms, find(rooms, trial_id)))
-        return applied_view(find(rooms, trial_id), notes)
+        return applied_view(rooms, find(rooms, trial_id), notes)
 
 
 def check(rooms: Rooms, trial_id: int, choice: Choice) -> TrialRecord:

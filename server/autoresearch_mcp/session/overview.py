@@ -87,7 +87,7 @@ def _under_way(state: State, bench: Bench) -> TrialView | None:
     trial = state.under_way
     if trial is None:
         return None
-    return views.trial_view(state.rooms, trial, bench.budget)
+    return views.trial_view(state.rooms, trial, bench.budget, _next_step(state, bench))
 
 
 def _next_step(state: State, bench: Bench) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from autoresearch_mcp.core import branches, edits
-from autoresearch_mcp.core.caps import reached
 from autoresearch_mcp.core.edits import DiffStat
 from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import Event, ResearchStarted, Staged
@@ -16,6 +15,7 @@ from autoresearch_mcp.core.trial import Phase, TrialRecord
 from autoresearch_mcp.effects import processes
 from autoresearch_mcp.session import noisebook
 from autoresearch_mcp.session.bench import Bench
+from autoresearch_mcp.session.memory import AFTER_THE_LAST
 from autoresearch_mcp.session.recipe import recipe_at
 from autoresearch_mcp.session.rooms import Rooms
 from autoresearch_mcp.session.settling import TRIAL_REFS, settle
@@ -61,13 +61,8 @@ def run_trial(rooms: Rooms, hypothesis: str, *, simplification: bool = False) ->
 
 
 def _check_caps(state: State) -> None:
-    caps = state.recipe.protocol.mining_loop
-    if cap := reached(caps, state.trials, datetime.now(UTC)):
-        raise Refusal(
-            "session.cap",
-            f"{cap}: this research run is over. Start no further trial; tell what was found "
-            "(get_metrics(best=true)). A person may start another run on a new branch",
-        )
+    if cap := state.cap_reached:
+        raise Refusal("session.cap", f"{cap}: this research run is over. {AFTER_THE_LAST}")
 
 
 def _check_unmodified(candidate: Mapping[str, bytes]) -> None:

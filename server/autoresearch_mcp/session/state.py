@@ -3,7 +3,9 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from autoresearch_mcp.core import caps
 from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import ResearchStarted
 from autoresearch_mcp.core.protocol import differences
@@ -47,6 +49,19 @@ class State:
     def incumbent(self) -> TrialRecord | None:
         """Return the trial whose candidate the branch holds, None before the baseline."""
         return self.rooms.ledger.last_kept(self.research) if self.research else None
+
+    @property
+    def newest(self) -> TrialRecord | None:
+        """Return the last trial of the research run."""
+        return next(iter(self.rooms.ledger.newest(self.research or "", 1)), None)
+
+    @property
+    def cap_reached(self) -> str | None:
+        """Name the protocol's cap that another trial would pass; None while there is room."""
+        limits = self.recipe.protocol.mining_loop
+        if not any(caps.in_words(limits)):
+            return None
+        return caps.reached(limits, self.trials, datetime.now(UTC))
 
     @property
     def under_way(self) -> TrialRecord | None:

@@ -6,7 +6,7 @@ from autoresearch_mcp.core.errors import Refusal
 from autoresearch_mcp.core.events import CancelRequested
 from autoresearch_mcp.core.trial import Phase, TrialRecord
 from autoresearch_mcp.effects import processes
-from autoresearch_mcp.session import applying, views
+from autoresearch_mcp.session import applying, memory, views
 from autoresearch_mcp.session.answers import AppliedView, MetricsView, TrialView
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.recipe import recipe_of
@@ -39,8 +39,8 @@ def show(rooms: Rooms, trial_id: int) -> TrialView:
 
 def peek(rooms: Rooms, trial: TrialRecord) -> TrialView:
     """Show a trial as the ledger has it, changing nothing."""
-    recipe = recipe_of(rooms, trial.research)
-    return views.trial_view(rooms, trial, Bench(rooms, recipe).budget)
+    recipe, next_step = recipe_of(rooms, trial.research), memory.next_step(look(rooms))
+    return views.trial_view(rooms, trial, Bench(rooms, recipe).budget, next_step)
 
 
 def find(rooms: Rooms, trial_id: int) -> TrialRecord:
@@ -65,7 +65,8 @@ def cancel(rooms: Rooms, trial_id: int) -> TrialView:
     """
     trial = find(rooms, trial_id)
     if not trial.undecided:
-        raise Refusal("trial.ended", f"trial {trial_id} has ended: {views.next_step(trial)}")
+        next_step = memory.next_step(look(rooms))
+        raise Refusal("trial.ended", f"trial {trial_id} has ended. {next_step}")
     with rooms.locked():
         trial = find(rooms, trial_id)
         if trial.undecided and not trial.cancel_requested:
@@ -96,7 +97,7 @@ def commit_or_revert(rooms: Rooms, trial_id: int) -> AppliedView:
         notes: tuple[str, ...] = ()
         if trial.phase is Phase.DECIDED:
             notes = applying.finish(rooms, applying.begin(rooms, trial))
-        return applied_view(find(rooms, trial_id), notes)
+        return applied_view(rooms, find(rooms, trial_id), notes)
 
 
 def metrics(
@@ -125,14 +126,13 @@ def metrics(
         total=ledger.count(research),
         incumbent=views.incumbent_view(state.incumbent),
         trial=peek(rooms, asked) if asked else None,
+        log_of=f"trial {shown.id}, run {shown.own_run}" if shown and log.wanted else None,
         log=views.log_text(rooms, shown, log) if shown and log.wanted else None,
-        next_step=views.next_step(shown)
-        if shown
-        else "Call run_trial(hypothesis='baseline') to measure the unmodified recipe.",
+        next_step=memory.next_step(state),
     )
 
 
-def applied_view(trial: TrialRecord, notes: tuple[str, ...]) -> AppliedView:
+def applied_view(rooms: Rooms, trial: TrialRecord, notes: tuple[str, ...]) -> AppliedView:
     """Show what became of a verdict."""
     assert trial.verdict is not None
     moved = trial.applying_to is not None and trial.applying_to != trial.base
@@ -142,5 +142,5 @@ def applied_view(trial: TrialRecord, notes: tuple[str, ...]) -> AppliedView:
         branch=trial.research,
         commit=trial.applying_to[:7] if moved and trial.applying_to else None,
         notes=list(notes),
-        next_step=views.next_step(trial),
+        next_step=memory.next_step(look(rooms)),
     )

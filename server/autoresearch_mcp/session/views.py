@@ -113,13 +113,14 @@ def outcome_view(outcome: Outcome, hint: str | None = None) -> OutcomeView:
     )
 
 
-def trial_view(rooms: Rooms, trial: TrialRecord, budget: Budget) -> TrialView:
+def trial_view(rooms: Rooms, trial: TrialRecord, budget: Budget, next_step: str) -> TrialView:
     """Show where a trial stands.
 
     Args:
         rooms: Where its logs and the trials before it are.
         trial: The trial.
         budget: The limits in force.
+        next_step: What is to be done now, which another trial may decide.
     """
     incumbent = rooms.ledger.last_kept(trial.research)
     if incumbent is not None and incumbent.id == trial.id:
@@ -140,7 +141,7 @@ def trial_view(rooms: Rooms, trial: TrialRecord, budget: Budget) -> TrialView:
         else outcome_view(trial.outcome, advice.hint(rooms, trial)),
         verdict=None if trial.verdict is None else verdict_view(trial.verdict),
         log_tail=_failed_log(rooms, trial),
-        next_step=next_step(trial),
+        next_step=next_step,
     )
 
 
@@ -158,8 +159,8 @@ def trial_line(trial: TrialRecord) -> TrialLine:
     )
 
 
-def next_step(trial: TrialRecord) -> str:
-    """Say what the agent should do, given where a trial stands."""
+def still_due(trial: TrialRecord) -> str | None:
+    """Say what is still to be done about a trial; None where nothing is."""
     if trial.undecided:
         return (
             f"The trial is still going on. Call wait_trial(trial_id={trial.id}) until it has a "
@@ -182,7 +183,7 @@ def next_step(trial: TrialRecord) -> str:
         return "Call run_trial: without a baseline nothing can be judged."
     if trial.baseline and trial.verdict.status is not VerdictStatus.KEEP:
         return "The unmodified recipe gave no value: a person must mend it; then call run_trial."
-    return "Think of one change, make it with apply_edit, then call run_trial."
+    return None
 
 
 def now() -> datetime:
@@ -202,7 +203,7 @@ def _elapsed(trial: TrialRecord) -> float:
 
 
 def _eta(rooms: Rooms, trial: TrialRecord, budget: Budget) -> float | None:
-    """Estimate the seconds to the verdict from the last measured run, else from the budget."""
+    """Estimate the seconds to the run's end from the last measured one, else from the budget."""
     if not trial.undecided:
         return None
     measured = rooms.ledger.last_measured(trial.research)
@@ -240,8 +241,8 @@ def _failed_log(rooms: Rooms, trial: TrialRecord) -> str | None:
 
 
 def log_text(rooms: Rooms, trial: TrialRecord, request: LogRequest) -> str:
-    """Return a part of the trial's latest log as safe text: a search, a range, or its end."""
-    data = rooms.files.read(rooms.files.run_log(trial.id, max(1, len(trial.runs))))
+    """Return a part of the candidate's latest log as safe text: a search, a range, or its end."""
+    data = rooms.files.read(rooms.files.run_log(trial.id, trial.own_run))
     if request.match is not None:
         return logtext.matching(data, request.match, _LOG_BYTES)
     if request.first_line is not None:
