@@ -50,6 +50,8 @@ class OutcomeKind(StrEnum):
     TAMPERED = "tampered"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
+    WARM_UP = "warm_up"
+    """Of a run only, never of a trial: it went well and counts for nothing, as was meant."""
 
 
 class Timing(Value):
