@@ -253,6 +253,8 @@ class TrialRecord(Value):
     removed: int = 0
     simplification: bool = False
     """Whether it is put forward for being simpler, not better."""
+    protocol_bundle: str | None = None
+    """The protocol's protocolBundleId, where it has one."""
     staged_at: str
     """UTC, ISO 8601."""
     ended_at: str | None = None
