@@ -1,4 +1,5 @@
 import json
+import platform
 import shlex
 import sqlite3
 from pathlib import Path
@@ -136,3 +137,40 @@ def test_a_ledger_that_was_changed_fails(cli: Cli, ready: Recipe) -> None:
     db.commit()
     db.close()
     assert cli.json("doctor", "--repo", ready.path)["failed"] == ["ledger"]
+
+
+def test_what_the_protocol_says_of_its_machine_is_held_against_this_one(
+    cli: Cli, ready: Recipe
+) -> None:
+    found = checks(cli.json("doctor", "--repo", ready.path))
+    hints = ("osHints", "packageManagers", "assetPrep")
+    assert [found[name]["state"] for name in hints] == ["ok", "ok", "ok"]
+    here = f"{platform.system()} {platform.machine()} is among them: "
+    assert found["osHints"]["found"].startswith(here)
+    assert found["packageManagers"]["found"].startswith("uv at /")
+    assert "is there: Run `uv run prepare.py` once" in found["assetPrep"]["found"]
+
+
+def test_another_system_a_missing_package_manager_and_missing_assets_are_warnings(
+    cli: Cli, recipe: Recipe
+) -> None:
+    other = {"osHints": ["windows-amd64"], "packageManagers": ["uv", "no-such-manager >= 2", ""]}
+    recipe.edit_protocol(lambda p: p["environment"].update(other))
+    recipe.commit()
+    found = checks(cli.json("doctor", "--repo", recipe.path))
+    hints = ("osHints", "packageManagers", "assetPrep")
+    assert [found[name]["state"] for name in hints] == ["warning", "warning", "warning"]
+    assert found["osHints"]["found"].endswith("is not among them: windows-amd64")
+    assert found["packageManagers"]["found"] == "not on PATH: no-such-manager >= 2, "
+    assert found["assetPrep"]["fix"].startswith("Run `uv run prepare.py` once")
+
+
+def test_a_protocol_that_hints_at_nothing_is_asked_for_nothing(cli: Cli, ready: Recipe) -> None:
+    def say_nothing(protocol: dict[str, Any]) -> None:
+        for name in ("osHints", "packageManagers", "assetPrep"):
+            del protocol["environment"][name]
+
+    ready.edit_protocol(say_nothing)
+    ready.commit()
+    found = checks(cli.json("doctor", "--repo", ready.path))
+    assert not found.keys() & {"osHints", "packageManagers", "assetPrep"}

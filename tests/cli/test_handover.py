@@ -88,6 +88,17 @@ async def test_show_has_a_trials_diff_outcome_verdict_and_evidence(
     assert night["kept"]["verdict"]["reason"] in text
 
 
+async def test_show_names_the_bundle_that_the_protocol_belongs_to(
+    cli: Cli, repo: RecipeRepo, serve: Serve
+) -> None:
+    repo.edit_protocol(lambda p: p["meta"].update(protocolBundleId="mlx-gpt/2026.11"))
+    async with serve() as agent:
+        await agent.trial("baseline")
+
+    assert show(cli, repo, 1)["protocol_bundle"] == "mlx-gpt/2026.11"
+    assert "protocol    mlx-gpt/2026.11\n" in cli("show", 1, "--repo", repo.path).stdout
+
+
 @pytest.mark.parametrize("command", ["show", "restore"])
 async def test_a_trial_that_is_not_there_is_one_line(
     cli: Cli, repo: RecipeRepo, command: str
@@ -197,7 +208,7 @@ async def test_finish_can_be_repeated_and_research_goes_on_after_it(
     assert [change["trial_id"] for change in last["kept"]] == [2, 5]
     assert last["log_commit"] is None  # the kept trial's commit has every row
     assert repo.git("status", "--porcelain") == ""
-    assert [row[3] for row in repo.log_rows()] == ["keep", "keep", "discard", "crash", "keep"]
+    assert [row[3] for row in repo.log_rows()] == ["keep", "keep", "discard", "discard", "keep"]
 
 
 async def test_finish_waits_for_a_verdict_to_be_carried_out_or_does_it(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from autoresearch_mcp.core.case import Action, Case, Judgement, Kept, Observation, Rule
 from autoresearch_mcp.core.decision import BASELINE_RUNS, judge
 from autoresearch_mcp.core.noise import Noise
+from autoresearch_mcp.core.reasons import next_run
 
 STRICT = Rule(direction="minimize")
 EXPLORE = replace(STRICT, preset="explore")
@@ -32,6 +33,7 @@ rules = st.builds(
     preset=st.sampled_from(["strict", "explore", "single"]),
     min_gain_bips=st.integers(0, 500),
     least_runs=st.integers(1, 4),
+    most_spread=st.none() | st.floats(0, 1),
 )
 cases = st.builds(
     Case,
@@ -352,3 +354,37 @@ def test_exploring_a_keep_raises_no_bar_that_luck_built() -> None:
     assert judge(lucky, EXPLORE).gain == 0.0
     assert judge(pulled, EXPLORE).gain == pytest.approx(0.02)
     assert judge(settled, EXPLORE).gain == pytest.approx(0.001)
+
+
+def test_a_winner_whose_runs_spread_wide_is_run_again_and_left_open_in_the_end() -> None:
+    rule = replace(STRICT, least_runs=2, most_spread=0.05)
+    wide = {"old": cycle([2.0]), "new": cycle([1.0, 1.5])}
+    started = case((2.0, 2.0, 2.0), ())
+
+    done, judged = race(started, rule, lambda arm: next(wide[arm]))
+    first = judge(case((9.0,) * 3, (1.0, 1.5)), rule)
+
+    assert judge(done, STRICT).action is Action.KEEP
+    assert judged.action is Action.INCONCLUSIVE
+    assert judged.runs == judged.most_runs == 12
+    assert "the protocol allows 5 % at most (maxRelativeStdDev)" in judged.reason
+    assert judge(done, rule) == judged
+    assert judge(done, replace(rule, most_spread=0.5)).action is Action.KEEP
+    assert first.action is Action.RUN_CANDIDATE
+    assert "spread by" in next_run(first, case((), ()))
+
+
+def test_a_baseline_whose_runs_spread_wide_is_kept_with_a_word_about_it() -> None:
+    found = Case(candidate="old", incumbent=None, observations=runs("old", 1.0, 2.0, 3.0))
+    judged = judge(found, replace(STRICT, most_spread=0.05))
+
+    assert judged.action is Action.KEEP
+    assert judged.reason == "baseline: 2.000000; its runs spread by 50 % of their mean"
+
+
+def test_one_run_has_no_spread_and_zeros_have_none_either() -> None:
+    rule = replace(SINGLE, most_spread=0.0)
+
+    assert judge(case((2.0,), (1.0,)), rule).action is Action.KEEP
+    assert judge(case((2.0, 2.0), (0.0, 0.0)), rule).action is Action.KEEP
+    assert judge(case((2.0, 2.0), (-1.0, 1.0)), rule).action is Action.INCONCLUSIVE

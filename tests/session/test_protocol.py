@@ -136,3 +136,45 @@ async def test_purpose_and_rules_are_told_when_an_agent_connects(
     assert "simpler is better" in told
     assert "do not ask whether to go on" in told
     assert len(told) < 2000
+
+
+async def test_the_bundle_that_the_protocol_names_is_in_every_trials_record(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    recipe.edit_protocol(lambda p: p["meta"].update(protocolBundleId="mlx-gpt/2026.11"))
+    async with connect() as agent:
+        baseline = await agent.trial("baseline")
+        trial = await agent.try_value("1.9")
+        shown = await agent("get_metrics", trial_id=2)
+        resource = await agent.client.read_resource("trial://2")
+
+    records = [recipe.ledger.get(number) for number in (1, 2)]
+    assert {record.protocol_bundle for record in records} == {"mlx-gpt/2026.11"}
+    assert {t["protocol_bundle"] for t in (baseline, trial, shown["trial"])} == {"mlx-gpt/2026.11"}
+    assert "mlx-gpt/2026.11" in resource.contents[0].model_dump_json()
+
+
+async def test_without_a_bundle_a_record_names_none(connect: Connect, recipe: RecipeRepo) -> None:
+    recipe.edit_protocol(lambda p: p["meta"].pop("protocolBundleId"))
+    async with connect() as agent:
+        baseline = await agent.trial("baseline")
+
+    assert baseline["protocol_bundle"] is None
+    assert "protocol_bundle" not in recipe.ledger.get(1).model_dump_json(exclude_defaults=True)
+
+
+@pytest.mark.parametrize(("policy", "row"), [("crash", "crash"), ("discard", "discard")])
+async def test_the_log_calls_a_crash_what_the_protocol_has_it_become(
+    connect: Connect, recipe: RecipeRepo, policy: str, row: str
+) -> None:
+    recipe.edit_protocol(lambda p: p["safety"].update(crashStatus=policy))
+    async with connect() as agent:
+        await agent.trial("baseline")
+        trial = await agent.try_value("1 / 0")
+        listed = (await agent("get_metrics"))["trials"][-1]
+
+    assert trial["outcome"]["kind"] == listed["status"] == "crash"
+    assert ("discards what crashes" in trial["outcome"]["hint"]) == (policy == "discard")
+    commit, value, _, status, description = recipe.log_rows()[-1]
+    assert (commit, value, status) == (recipe.ledger.get(2).candidate[:7], "", row)
+    assert description == "value 1 / 0 [crash: ZeroDivisionError: division by zero]"

@@ -36,6 +36,8 @@ def _print(found: Dossier) -> None:
     paper.fact("trial", f"{found.trial_id} of {found.research}")
     paper.fact("what", "baseline" if found.baseline else found.hypothesis)
     paper.fact("status", found.status)
+    if found.protocol_bundle:
+        paper.fact("protocol", found.protocol_bundle)
     if found.verdict:
         paper.fact("verdict", f"{found.verdict.status}: {found.verdict.reason}")
     if outcome := found.outcome:

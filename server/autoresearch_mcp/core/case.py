@@ -20,6 +20,10 @@ class Rule:
             (the protocol's minScoreImprovementBips).
         least_runs: Runs that candidate and incumbent have at least (the protocol's
             measuredTrials).
+        most_spread: Relative standard deviation of a candidate's runs above which it is not kept
+            (the protocol's maxRelativeStdDev).
+        warm_ups: Runs of each code that are made first and have no say (the protocol's
+            warmupTrials): none of them is among the observations.
         most_seconds: How long the research run may go on (the protocol's maxSessionWallSeconds):
             no run begins later.
     """
@@ -28,6 +32,8 @@ class Rule:
     preset: Preset = "strict"
     min_gain_bips: int = 0
     least_runs: int = 1
+    most_spread: float | None = None
+    warm_ups: int = 0
     most_seconds: float | None = None
 
 
@@ -111,6 +117,8 @@ class Judgement:
         most_runs: Runs of the candidate that there may be.
         simpler: Whether it was judged as a simplification.
         pull: By how much the gain is probably overstated (explore).
+        spread: Relative standard deviation of the candidate's runs, where it is more than the
+            protocol allows of what would be kept; None otherwise.
     """
 
     action: Action
@@ -126,3 +134,4 @@ class Judgement:
     most_runs: int = 0
     simpler: bool = False
     pull: float = 0.0
+    spread: float | None = None

@@ -9,6 +9,10 @@ deviation between runs of the same code, measured in the session itself.
     explore    2:1 keeps, below 0.8:1 drops, and what is kept counts less than it showed (RACE-2)
     single     one run each, the better value wins: the original autoresearch loop
 
+The protocol may ask for more: a least number of runs (measuredTrials), a least gain
+(minScoreImprovementBips), and that no code is kept whose runs spread wide (maxRelativeStdDev). Its
+`aggregator` has no say: it sums up what is shown, and the rule is made for means.
+
 No clock, no random number, no memory: the same runs in the same order give the same judgement.
 bench/decision.py shows what the rule is worth.
 """
@@ -18,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autoresearch_mcp.core.case import Action, Case, Judgement, Preset, Rule
-from autoresearch_mcp.core.noise import Noise, normal_of_t, pooled
+from autoresearch_mcp.core.noise import Noise, normal_of_t, pooled, relative_spread
 from autoresearch_mcp.core.reasons import explain
 
 BASELINE_RUNS = 3
@@ -92,7 +96,27 @@ def judge(case: Case, rule: Rule) -> Judgement:
         incumbent_runs=len(arms.theirs),
         most_runs=judgement.most_runs or _most_runs(case, rule),
     )
+    judgement = _held_back(judgement, case, rule, arms.mine)
     return replace(judgement, reason=explain(judgement, case, rule))
+
+
+def _held_back(judgement: Judgement, case: Case, rule: Rule, mine: Sequence[float]) -> Judgement:
+    """Keep nothing whose runs spread too wide: run it again while it may be, then leave it open.
+
+    The baseline is kept all the same: it is what others are compared with.
+    """
+    spread = relative_spread(mine) or 0.0
+    if (
+        judgement.action is not Action.KEEP
+        or rule.most_spread is None
+        or spread <= rule.most_spread
+    ):
+        return judgement
+    action = Action.KEEP
+    if case.incumbent is not None:
+        may_run = judgement.runs < judgement.most_runs and not case.out_of_budget
+        action = Action.RUN_CANDIDATE if may_run else Action.INCONCLUSIVE
+    return replace(judgement, action=action, spread=spread)
 
 
 def noise_of(case: Case) -> Noise:

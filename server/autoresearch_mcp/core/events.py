@@ -53,6 +53,8 @@ class Staged(Value):
     added: int
     removed: int
     simplification: bool = False
+    protocol_bundle: str | None = None
+    """The protocol's own name for itself and what goes with it, where it has one."""
 
 
 class Queued(Value):

@@ -55,6 +55,22 @@ def pooled(arms: Iterable[Sequence[float]]) -> Noise:
     return Noise(squares=squares, df=df)
 
 
+def relative_spread(runs: Sequence[float]) -> float | None:
+    """Return the standard deviation of some runs as a share of their mean; None for fewer than two.
+
+    Example:
+        >>> round(relative_spread([9.0, 11.0]), 4)
+        0.1414
+    """
+    if len(runs) < 2:
+        return None
+    sd = pooled([runs]).sd
+    size = abs(sum(runs) / len(runs))
+    if size:
+        return sd / size
+    return math.inf if sd else 0.0
+
+
 def normal_of_t(t: float, df: float) -> float:
     """Return the normal deviate with about the tail of Student's t, for t > 0.
 

@@ -65,6 +65,10 @@ def _measurement(protocol: Protocol) -> Iterator[Note]:
         if column not in known:
             path = f"provenance.resultsLog.columns[{index}]"
             yield path, f"{column!r} is no metric and nothing the server knows: it stays empty"
+    sampling = measurement.sampling
+    if sampling and sampling.aggregator != "mean":
+        path = "measurement.sampling.aggregator"
+        yield path, f"the log shows the {sampling.aggregator}; the verdict compares means"
     if measurement.primary_metric.extract.example_stdout is None:
         path = "measurement.primaryMetric.extract.exampleStdout"
         yield path, "missing: the pattern is not proved before the first trial"
@@ -81,13 +85,6 @@ def _shown_only(protocol: Protocol) -> Iterator[Note]:
         yield "environment.sandbox.cpus", "shown only: a run gets every core"
     if sandbox and sandbox.memory and size_bytes(sandbox.memory) is None:
         yield "environment.sandbox.memory", f"{sandbox.memory!r} is no size, as in '4g'"
-    sampling = protocol.measurement.sampling
-    if sampling and sampling.aggregator != "mean":
-        path = "measurement.sampling.aggregator"
-        yield path, "shown only: the evidence rule compares means"
-    if sampling and sampling.max_relative_std_dev is not None:
-        path = "measurement.sampling.maxRelativeStdDev"
-        yield path, "shown only: the evidence rule measures the noise itself"
     if protocol.provenance.github_mirror:
         yield "provenance.githubMirror", "shown only: the server publishes nothing"
     if protocol.mining_loop.stop_after_successful_pr:

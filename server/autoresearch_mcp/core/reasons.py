@@ -34,10 +34,19 @@ def next_run(judgement: Judgement, case: Case) -> str:
         return f"run {judgement.runs + 1} of {judgement.most_runs} of the baseline"
     most = judgement.most_runs
     who = "the incumbent" if judgement.action is Action.RUN_INCUMBENT else "the candidate"
+    if judgement.spread is not None:
+        return (
+            f"run {judgement.runs} of at most {most}, {_spread(judgement)}, running {who} once more"
+        )
     if judgement.odds is None or judgement.runs == 0:
         return f"run {max(1, judgement.runs)} of at most {most}, running {who}"
     evidence = odds_text(judgement.odds)
     return f"run {judgement.runs} of at most {most}, evidence {evidence}, running {who} once more"
+
+
+def warm_up(number: int, rule: Rule) -> str:
+    """Say why a run is made that has no say."""
+    return f"warm-up {number} of {rule.warm_ups}, which does not count"
 
 
 def odds_text(odds: float) -> str:
@@ -56,7 +65,8 @@ def odds_text(odds: float) -> str:
 
 def _beginning(judgement: Judgement, case: Case) -> str:
     if case.incumbent is None and judgement.action is Action.KEEP:
-        return f"baseline: {judgement.value:.6f}"
+        wide = "" if judgement.spread is None else f"; {_spread(judgement)}"
+        return f"baseline: {judgement.value:.6f}{wide}"
     if judgement.action is Action.DISCARD:
         return "the candidate gave no value"
     return "too few runs to compare yet"
@@ -80,6 +90,9 @@ def _weight(judgement: Judgement) -> str:
 
 def _consequence(judgement: Judgement, case: Case, rule: Rule) -> str:
     if judgement.action is Action.INCONCLUSIVE:
+        if judgement.spread is not None:
+            limit = f"{_percent(rule.most_spread or 0.0)} at most (maxRelativeStdDev)"
+            return f"; not kept: {_spread(judgement)}, and the protocol allows {limit}"
         until = ", and the research run's time is up" if case.out_of_budget else ""
         return f"; not enough to keep or to drop it{until}"
     if judgement.simpler:
@@ -88,6 +101,14 @@ def _consequence(judgement: Judgement, case: Case, rule: Rule) -> str:
     if judgement.action is Action.DISCARD and 0 < (judgement.gain or 0.0) < least:
         return f"; the protocol asks for {least:.6f}"
     return ""
+
+
+def _spread(judgement: Judgement) -> str:
+    return f"its runs spread by {_percent(judgement.spread or 0.0)} of their mean"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def _runs(count: int) -> str:

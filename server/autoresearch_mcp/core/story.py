@@ -27,7 +27,7 @@ class Chapter:
     Args:
         number: The trial's.
         status: The results log's word for how it ended.
-        value: Mean of its runs; None where there is none.
+        value: What its runs add up to; None where there is none.
         gain: Over the incumbent of that time, metric units.
         hypothesis: Why it should help.
         reason: What it was decided on.

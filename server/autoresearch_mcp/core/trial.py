@@ -51,6 +51,8 @@ class OutcomeKind(StrEnum):
     TAMPERED = "tampered"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
+    WARM_UP = "warm_up"
+    """Of a run only, never of a trial: it went well and counts for nothing, as was meant."""
 
 
 class Timing(Value):
@@ -253,6 +255,8 @@ class TrialRecord(Value):
     removed: int = 0
     simplification: bool = False
     """Whether it is put forward for being simpler, not better."""
+    protocol_bundle: str | None = None
+    """The protocol's protocolBundleId, where it has one."""
     staged_at: str
     """UTC, ISO 8601."""
     ended_at: str | None = None

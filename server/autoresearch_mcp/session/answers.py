@@ -122,6 +122,9 @@ class TrialView(Answer):
     hypothesis: str
     baseline: bool
     candidate: str = Field(description="Short hash of the candidate's commit.")
+    protocol_bundle: str | None = Field(
+        default=None, description="The protocol's protocolBundleId, where it has one."
+    )
     elapsed_s: float
     eta_s: float | None = Field(
         description="Seconds to the end of the run under way, estimated; the evidence may ask for "

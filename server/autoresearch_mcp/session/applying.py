@@ -133,10 +133,11 @@ def export(rooms: Rooms, research: str) -> tuple[str, ...]:
 
 def results_log(rooms: Rooms, recipe: Recipe, research: str, *, upto: int | None = None) -> bytes:
     """Return the results log's content: the lines from before the run, then one per trial."""
-    measurement, log = recipe.protocol.measurement, recipe.protocol.provenance.results_log
+    protocol, log = recipe.protocol, recipe.protocol.provenance.results_log
+    metric = protocol.measurement.primary_metric.name
     before = rooms.repository.read(recipe.commit, log.path)
     rows = rooms.ledger.each(research, upto)
-    return resultslog.render(before, log, measurement.primary_metric.name, rows)
+    return resultslog.render(before, log, metric, rows, protocol.safety)
 
 
 def _commit(rooms: Rooms, trial: TrialRecord) -> str:

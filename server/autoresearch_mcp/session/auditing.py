@@ -109,7 +109,9 @@ def faulted(fault: Fault | OSError) -> Outcome:
 
 
 def _is_sealed(run: Run) -> bool:
-    return run.outcome is not None and run.outcome.evaluation is not None
+    """Tell whether a run's value counts and is the server's own: of others nothing is claimed."""
+    outcome = run.outcome
+    return outcome is not None and outcome.value is not None and outcome.evaluation is not None
 
 
 def _probes_due(rooms: Rooms, guard: Guard, trial: TrialRecord) -> int:

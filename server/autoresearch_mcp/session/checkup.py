@@ -9,7 +9,7 @@ from pydantic import computed_field
 from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.effects import interpreter, prepared
 from autoresearch_mcp.effects.interpreter import Interpreter
-from autoresearch_mcp.session import machine
+from autoresearch_mcp.session import machine, surroundings
 from autoresearch_mcp.session.answers import Answer
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.machine import Check, failed, ok, warning
@@ -52,7 +52,7 @@ def examine(path: Path, options: Options) -> Checkup:
     checks = [*machine.system(), *machine.git(path), *recipe, *_interpreter(root, options)]
     if state is not None:
         bench = Bench(state.rooms, state.recipe)
-        checks += [*_blas(bench), _data(bench)]
+        checks += [*_blas(bench), _data(bench), *surroundings.environment(bench, root)]
     places = {"cache": prepared.cache_folder(), "temporary": machine.temporary_folder()}
     if rooms is not None:
         checks.append(_ledger(rooms))

@@ -24,6 +24,7 @@ from autoresearch_mcp.core.events import (
 )
 from autoresearch_mcp.core.outcomes import CLOCK, RETRIED, excused
 from autoresearch_mcp.core.pace import THROTTLED
+from autoresearch_mcp.core.sampling import warmed_up
 from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Phase, Role, TrialRecord
 from autoresearch_mcp.effects import locks, processes
 from autoresearch_mcp.effects.rundir import RunDirectory
@@ -43,6 +44,9 @@ _REPEATS = 2
 """How often a run is made again that the machine spoilt: it slept, or was slow."""
 
 
+_WENT_WELL = frozenset({OutcomeKind.MEASURED, OutcomeKind.WARM_UP})
+
+
 class _Stopped(Exception):
     """Raised where the trial was asked to end while it waited for the machine."""
 
@@ -54,6 +58,7 @@ class _Order:
     role: Role
     whose: TrialRecord
     why: str
+    is_warm_up: bool
 
 
 def conduct(rooms: Rooms, trial_id: int) -> None:
@@ -133,25 +138,31 @@ class Conductor:
             docket = court.Docket.read(self._rooms.ledger, self._id)
             case = docket.case_under(self._rule)
             judged = judge(case, self._rule)
+            why = reasons.next_run(judged, case)
             match judged.action:
                 case Action.RUN_CANDIDATE:
-                    order = _Order(Role.CANDIDATE, docket.trial, reasons.next_run(judged, case))
-                    outcome = self._run(order)
+                    outcome = self._run(self._order(Role.CANDIDATE, docket, why))
                 case Action.RUN_INCUMBENT:
-                    assert docket.incumbent is not None
-                    why = reasons.next_run(judged, case)
-                    order = _Order(Role.INCUMBENT, docket.incumbent, why)
+                    order = self._order(Role.INCUMBENT, docket, why)
                     outcome = self._incumbent_failed(self._run(order))
                 case _:
                     return self._measured(docket)
-            if outcome.kind is not OutcomeKind.MEASURED:
+            if outcome.kind not in _WENT_WELL:
                 return outcome
+
+    def _order(self, role: Role, docket: court.Docket, why: str) -> _Order:
+        """Return the order for a run, which is a warm-up where its code has not had them all."""
+        whose = docket.trial if role is Role.CANDIDATE else docket.incumbent
+        assert whose is not None
+        number = docket.warm_up_due(whose.arm, self._rule)
+        if number is None:
+            return _Order(role, whose, why, is_warm_up=False)
+        return _Order(role, whose, reasons.warm_up(number, self._rule), is_warm_up=True)
 
     def _measured(self, docket: court.Docket) -> Outcome:
         trial = docket.trial
         trials = self._rooms.ledger.trials_of_arm(trial.research, trial.arm)
-        metric = self._recipe.protocol.measurement.primary_metric.name
-        return court.measured(docket, trials, metric)
+        return court.measured(docket, trials, self._recipe.protocol.measurement)
 
     def _run(self, order: _Order) -> Outcome:
         """Execute one run; again, with the same seed, where the machine spoilt it.
@@ -189,6 +200,7 @@ class Conductor:
             directory.make()
             before = self._pacer.now()
             outcome = self._perform(whose, seed, directory)
+            outcome = warmed_up(outcome) if order.is_warm_up else outcome
             outcome = self._pacer.marked(outcome, before, repeats=repeats)
             if repeats == _REPEATS and self._recipe.protocol.safety.crash_status == "retry":
                 outcome = excused(outcome)
@@ -226,7 +238,7 @@ class Conductor:
 
     def _incumbent_failed(self, outcome: Outcome) -> Outcome:
         """Blame no candidate for a run of the incumbent that gave no value."""
-        if outcome.kind in {OutcomeKind.MEASURED, OutcomeKind.CANCELLED}:
+        if outcome.kind in {*_WENT_WELL, OutcomeKind.CANCELLED}:
             return outcome
         reason = f"a run of the incumbent failed ({outcome.kind}: {outcome.reason})"
         return outcome.model_copy(update={"kind": OutcomeKind.INTERRUPTED, "reason": reason})

@@ -7,8 +7,10 @@ from datetime import datetime
 from autoresearch_mcp.core.case import Action, Case, Judgement, Kept, Observation, Rule
 from autoresearch_mcp.core.decision import judge, noise_of
 from autoresearch_mcp.core.events import Decided
+from autoresearch_mcp.core.measurement import Measurement
 from autoresearch_mcp.core.noise import Noise
 from autoresearch_mcp.core.protocol_schema import Protocol
+from autoresearch_mcp.core.sampling import aggregate
 from autoresearch_mcp.core.trial import (
     Evidence,
     Outcome,
@@ -22,7 +24,7 @@ from autoresearch_mcp.core.trial import (
 from autoresearch_mcp.effects.ledger import EndedRun, Ledger
 from autoresearch_mcp.session.rooms import Options, Rooms
 
-_NOT_ITS_FAULT = frozenset({OutcomeKind.CANCELLED, OutcomeKind.INTERRUPTED})
+_NO_SAY = frozenset({OutcomeKind.CANCELLED, OutcomeKind.INTERRUPTED, OutcomeKind.WARM_UP})
 _LEVELS = list(TrustLevel)
 _SMOKE_TEST = "this data is a smoke test for its profile: results on it are never ranked"
 _STATUS = {
@@ -109,7 +111,7 @@ class Docket:
         What failed once as a candidate is not run again unchanged. A baseline is: what made it
         fail may have been mended outside the code.
         """
-        if run.kind in _NOT_ITS_FAULT:
+        if run.kind in _NO_SAY:
             return False
         return run.value is not None or not self.trial.baseline or run.trial == self.trial.id
 
@@ -119,7 +121,15 @@ class Docket:
         A run that has none gives its seed to its successor, so that nothing is gained by
         ending a run that goes badly.
         """
-        return sum(run.arm == arm and run.kind not in _NOT_ITS_FAULT for run in self.runs)
+        return sum(run.arm == arm and run.kind not in _NO_SAY for run in self.runs)
+
+    def warm_up_due(self, arm: str, rule: Rule) -> int | None:
+        """Return which warm-up of an arm its next run is; None where that run is to count.
+
+        Warm-ups come first: code that has a run with a say gets no more of them.
+        """
+        made = sum(run.arm == arm and run.kind == OutcomeKind.WARM_UP for run in self.runs)
+        return None if made >= rule.warm_ups or self.runs_of(arm) else made + 1
 
 
 def _kept(verdict: Verdict) -> Kept | None:
@@ -152,38 +162,39 @@ def rule_of(protocol: Protocol, options: Options, *, rankable: bool) -> Rule:
         preset=options.preset if rankable else "single",
         min_gain_bips=measurement.min_score_improvement_bips or 0,
         least_runs=sampling.measured_trials if sampling and rankable else 1,
+        most_spread=sampling.max_relative_std_dev if sampling else None,
+        warm_ups=sampling.warmup_trials if sampling and rankable else 0,
         most_seconds=protocol.mining_loop.max_session_wall_seconds,
     )
 
 
-def measured(docket: Docket, trials: Sequence[TrialRecord], metric: str) -> Outcome:
-    """Sum up the runs of the trial's arm: its value is their mean.
+def measured(docket: Docket, trials: Sequence[TrialRecord], measurement: Measurement) -> Outcome:
+    """Sum up the runs of the trial's arm in one value, as the protocol's aggregator does.
 
     An arm that was run before brings its earlier runs along, and what made one of them fail.
 
     Args:
         docket: The trial's.
         trials: The trials in which its arm was run, oldest first.
-        metric: The metric's name.
+        measurement: The protocol's: what is measured, and how its values become one.
     """
     arm, mine = docket.trial.arm, docket.trial
     ended = [
         run.outcome
         for t in trials
         for run in t.runs
-        if run.arm == arm and run.outcome is not None and run.outcome.kind not in _NOT_ITS_FAULT
+        if run.arm == arm and run.outcome is not None and run.outcome.kind not in _NO_SAY
         if run.outcome.value is not None or not mine.baseline or t.id == mine.id
     ]
     if failed := [outcome for outcome in ended if outcome.value is None]:
         reason = f"the same code was run before: {failed[-1].reason}"
         return failed[-1].model_copy(update={"reason": reason})
     values = [outcome.value for outcome in ended if outcome.value is not None]
-    value = sum(values) / len(values)
-    runs = "1 run" if len(values) == 1 else f"mean of {len(values)} runs"
+    value, runs = aggregate(values, measurement.sampling)
     weakest = min((o.trust for o in ended), key=lambda trust: _LEVELS.index(trust.level))
     slow = sum(outcome.throttled is not None for outcome in ended)
     flag = f", {slow} of them on a machine slower than usual" if slow else ""
-    reason = f"{metric} {value:.6f} ({runs}{flag})"
+    reason = f"{measurement.primary_metric.name} {value:.6f} ({runs}{flag})"
     return ended[-1].model_copy(update={"value": value, "reason": reason, "trust": weakest})
 
 

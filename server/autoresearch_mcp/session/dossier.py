@@ -32,6 +32,9 @@ class Dossier(Answer):
     status: str = Field(description="keep, discard, crash or inconclusive; else its phase.")
     hypothesis: str
     baseline: bool
+    protocol_bundle: str | None = Field(
+        description="The protocol's protocolBundleId, where it has one."
+    )
     base: str = Field(description="Commit that the candidate was built on.")
     candidate: str = Field(description="Commit of the candidate.")
     ref: str = Field(description="Git keeps the candidate reachable under this name.")
@@ -63,6 +66,7 @@ def dossier(rooms: Rooms, trial_id: int) -> Dossier:
         status=resultslog.status(trial) if decided else trial.phase,
         hypothesis=trial.hypothesis,
         baseline=trial.baseline,
+        protocol_bundle=trial.protocol_bundle and views.short(trial.protocol_bundle),
         base=trial.base,
         candidate=trial.candidate,
         ref=f"{TRIAL_REFS}/{trial.id}",

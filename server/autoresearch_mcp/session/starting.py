@@ -178,6 +178,7 @@ def _stage(state: State, bench: Bench, candidate: Mapping[str, bytes], idea: _Id
             added=lines.added,
             removed=lines.removed,
             simplification=idea.simplification,
+            protocol_bundle=state.recipe.protocol.meta.protocol_bundle_id,
         )
 
     return _referenced(rooms, rooms.ledger.append_with(staged))

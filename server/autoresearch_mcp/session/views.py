@@ -131,6 +131,7 @@ def trial_view(rooms: Rooms, trial: TrialRecord, budget: Budget, next_step: str)
         hypothesis=short(trial.hypothesis),
         baseline=trial.baseline,
         candidate=trial.candidate[:_SHORT],
+        protocol_bundle=trial.protocol_bundle and short(trial.protocol_bundle),
         elapsed_s=round(_elapsed(trial), 1),
         eta_s=_eta(rooms, trial, budget),
         budget=budget_view(budget),
