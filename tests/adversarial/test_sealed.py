@@ -16,7 +16,7 @@ from tests.driving import TOP, processes_below, until, words
 
 from .arena import Arena
 from .cases import best_level
-from .variants import replaced
+from .variants import FEW, brief, replaced
 
 pytestmark = [pytest.mark.anyio, best_level]
 
@@ -203,10 +203,7 @@ async def test_a_model_without_finite_logits_has_no_metric(arena: Arena) -> None
 
 async def test_a_death_while_the_model_is_scored_is_settled_like_any_other(arena: Arena) -> None:
     slow = "import time\nclass Slow:\n    def __call__(self, tokens):\n        time.sleep(3600)\n"
-    source = replaced([(EVALUATE, slow + "val_bpb = evaluate_bpb(Slow(), tokenizer, rows)\n")])
-    source = source.replace("TIME_BUDGET, Tokenizer", "Tokenizer").replace(
-        "\nDEVICE = ", "\nTIME_BUDGET = 0.2\nDEVICE = ", 1
-    )
+    source = brief(FEW, [(EVALUATE, slow + "val_bpb = evaluate_bpb(Slow(), tokenizer, rows)\n")])
     world, rows = arena.look()
     await arena.agent("apply_edit", content=source)
     trial = await arena.agent("run_trial", hypothesis="it dies", wait_s=0)

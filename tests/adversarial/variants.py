@@ -31,9 +31,8 @@ _STEPS = "out_of_time = seconds > 0 and seconds + step_seconds > TIME_BUDGET\n"
 _SCHEDULE = "factor = lr_factor(min(1.0, seconds / TIME_BUDGET))\n"
 FEW, SOME, MANY = 1, 4, 10
 """Steps of training: of candidates that must lie to be kept, of the baseline they are to beat, and
-of candidates that are kept unless they are caught."""
-
-_SHORT = "TIME_BUDGET = 0.2  # an honest way to be quick: the attack is the point\n"
+of candidates that are kept unless they are caught. A baseline that trains for the profile's 2 s
+takes more than one, and a tie is no gain."""
 
 Replacements = Sequence[tuple[str, str]]
 
@@ -59,7 +58,9 @@ def brief(steps: int, replace: Replacements = ()) -> str:
 
 
 def attacking(attack: str, places: dict[str, Path], replace: Replacements = ()) -> str:
-    """Return a train.py that attacks after its imports, then trains a step or two and reports.
+    """Return a train.py that attacks after its imports, then trains too little to be kept.
+
+    By steps and not by time: on a busy machine a second may be as much as the incumbent had.
 
     Args:
         attack: Code that calls attempt(name, act).
@@ -67,8 +68,8 @@ def attacking(attack: str, places: dict[str, Path], replace: Replacements = ()) 
         replace: Passages to replace besides.
     """
     known = "".join(f"{name} = Path({str(path)!r})\n" for name, path in places.items())
-    prelude = _SHORT + _ATTEMPT + known + dedent(attack) + "\n"
-    return replaced([(_IMPORTS, _IMPORTS + prelude), *replace])
+    prelude = _ATTEMPT + known + dedent(attack) + "\n"
+    return brief(FEW, [(_IMPORTS, _IMPORTS + prelude), *replace])
 
 
 def answers(log: str) -> dict[str, str]:

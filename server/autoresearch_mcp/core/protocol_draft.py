@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoresearch_mcp.core.measurement import Direction
+from autoresearch_mcp.core.paths import matches
+from autoresearch_mcp.core.surface import covering
 
 _NUMBER = r"([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)"
 _TIMEOUT_BUDGETS = 3
@@ -43,6 +45,20 @@ class Wishes:
     budget: float | None = None
     timeout: float | None = None
     setup: Sequence[str] = ()
+
+
+def covered(harness: Sequence[str], files: Sequence[str]) -> list[str]:
+    """Return the harness's paths with every file that must be one of it and is not yet.
+
+    Example:
+        >>> covered(["prepare.py", "eval"], ["eval/loss.py", "score.py"])
+        ['prepare.py', 'eval', 'score.py']
+    """
+    found = list(harness)
+    for file in files:
+        if not any(matches(glob, file) for glob in covering(found)):
+            found.append(file)
+    return found
 
 
 def draft(wishes: Wishes, example: str | None = None) -> str:

@@ -34,10 +34,16 @@ _SEED_AS_USUAL = SeedDerivation(mode="fixed")
 
 
 class Bench:
-    """The machine as this recipe finds it. Each part is looked up once, when first needed."""
+    """The machine as this recipe finds it. Each part is looked up once, when first needed.
 
-    def __init__(self, rooms: Rooms, recipe: Recipe) -> None:
-        self._rooms = rooms
+    Args:
+        rooms: The recipe's rooms.
+        recipe: The recipe.
+        data: Its prepared data; None for the newest that its harness made, if any.
+    """
+
+    def __init__(self, rooms: Rooms, recipe: Recipe, data: PreparedData | None = None) -> None:
+        self._rooms, self._given = rooms, data
         self.recipe = recipe
 
     @property
@@ -54,8 +60,8 @@ class Bench:
     @cached_property
     def data(self) -> PreparedData | None:
         """Return the prepared data, None where there is none or the harness needs none."""
-        if not self.recipe.reads_run_file:
-            return None
+        if self._given or not self.recipe.reads_run_file:
+            return self._given
         digest = self.recipe.harness.get(self.recipe.harness_entry, "")
         return prepared.find(digest, prepared.cache_folder())
 
@@ -65,7 +71,7 @@ class Bench:
         chosen = self.options.assets
         if chosen is not None:
             return chosen
-        return () if self.recipe.reads_run_file else assets.default()
+        return () if self.recipe.needs_data or self.data else assets.default()
 
     @property
     def has_network(self) -> bool:
@@ -87,7 +93,7 @@ class Bench:
                 "environment.constraints.networkAllowlist names hosts, and no sandbox here can "
                 "hold a run to them: leave --allow-network out, or take the list out"
             )
-        if self.recipe.reads_run_file and self.data is None:
+        if self.recipe.needs_data and self.data is None:
             raise Fault(
                 f"no prepared data for this {HARNESS_ENTRY} under {prepared.cache_folder()}: "
                 "run `autoresearch-mcp prepare` once (seconds, no network needed)"
@@ -129,6 +135,12 @@ class Bench:
         stop, hard_timeout = execution.stop_condition, execution.hard_timeout_seconds
         training = stop.training_seconds_budget or hard_timeout
         return replace(budget.in_force(training, hard_timeout, profile), stop=stop)
+
+    @property
+    def has_training_budget(self) -> bool:
+        """Tell whether training has a budget, beside the hard timeout of the whole run."""
+        stop = self.recipe.protocol.execution.stop_condition
+        return self.data is not None or stop.training_seconds_budget is not None
 
     @property
     def run_budget(self) -> Budget:

@@ -124,10 +124,10 @@ def _blas(bench: Bench) -> Iterator[Check]:
 
 
 def _data(bench: Bench) -> Check:
-    if not bench.recipe.reads_run_file:
+    data = bench.data
+    if data is None and not bench.recipe.needs_data:
         steps = len(bench.recipe.protocol.environment.setup_commands)
         return ok("data", f"the recipe brings its own ({steps} setupCommands in its protocol)")
-    data = bench.data
     if data is None:
         return failed("data", f"none under {prepared.cache_folder()}", "autoresearch-mcp prepare")
     name, budget = data.manifest.profile.name, bench.budget

@@ -97,7 +97,7 @@ def _next_step(state: State, bench: Bench) -> str:
         assert trial.verdict is not None
         verdict = trial.verdict.status
         return f"Trial {trial.id} is decided ({verdict}): the agent calls commit_or_revert next."
-    if state.recipe.reads_run_file and bench.data is None:
+    if state.recipe.needs_data and bench.data is None:
         return "There is no prepared data yet: run `autoresearch-mcp prepare`."
     if state.started is None:
         return (

@@ -8,6 +8,7 @@ from autoresearch_mcp.core.anchoring import anchored, prefix_of
 from autoresearch_mcp.core.command import Command, parse_command
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.paths import matches
+from autoresearch_mcp.core.prologue import RUN_FILE_VARIABLE, needs_settings
 from autoresearch_mcp.core.protocol import parse_protocol
 from autoresearch_mcp.core.protocol_schema import Protocol
 from autoresearch_mcp.core.surface import Surface, covering
@@ -17,8 +18,6 @@ from autoresearch_mcp.session.rooms import Rooms
 PROTOCOL_FILE = "protocol.json"
 HARNESS_ENTRY = "prepare.py"
 """The harness file whose hash a prepared data set names."""
-
-_RUN_FILE_VARIABLE = b"AUTORESEARCH_RUN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,8 @@ class Recipe:
         command: The one command that a run executes.
         files: The tracked files of the surface.
         harness: Path -> sha256 of every harness file.
-        reads_run_file: Whether the harness takes its settings and data from the server.
+        reads_run_file: Whether the harness knows the server: prepared data is looked for.
+        needs_data: Whether it takes its settings from there, and does not run without that data.
     """
 
     commit: str
@@ -44,6 +44,7 @@ class Recipe:
     files: tuple[str, ...]
     harness: dict[str, str]
     reads_run_file: bool
+    needs_data: bool
 
     @classmethod
     def at(cls, repository: Repository, commit: str) -> "Recipe":
@@ -81,7 +82,8 @@ class Recipe:
             command=parse_command(protocol.execution.command),
             files=files,
             harness={path: hashlib.sha256(c).hexdigest() for path, c in contents.items()},
-            reads_run_file=any(_RUN_FILE_VARIABLE in c for c in contents.values()),
+            reads_run_file=any(RUN_FILE_VARIABLE.encode() in c for c in contents.values()),
+            needs_data=any(map(needs_settings, contents.values())),
         )
 
     @property
