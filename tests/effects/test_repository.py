@@ -122,7 +122,7 @@ def test_a_git_that_goes_away_later_is_a_fault(
     with monkeypatch.context() as machine:
         machine.setenv("PATH", str(tmp_path))
         with pytest.raises(Fault, match="git cannot be started") as fault:
-            repository.head()
+            repository.refs("refs/heads")
     assert "\n" not in str(fault.value)
 
 

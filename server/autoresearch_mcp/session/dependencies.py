@@ -1,12 +1,15 @@
 """Hold a candidate to the dependencies that its recipe declares."""
 
 import sys
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from autoresearch_mcp.core.errors import Refusal
 from autoresearch_mcp.core.imports import declared, imported, normal
 from autoresearch_mcp.effects import interpreter
+from autoresearch_mcp.effects.repository import Repository
 from autoresearch_mcp.session.bench import Bench
+from autoresearch_mcp.session.recipe import recipe_at
 from autoresearch_mcp.session.state import State
 
 
@@ -19,7 +22,7 @@ def check(state: State, path: str, source: str) -> None:
     constraints = state.recipe.protocol.environment.constraints
     if not constraints.no_new_dependencies or not path.endswith(".py"):
         return
-    known = sys.stdlib_module_names | _own(state)
+    known = sys.stdlib_module_names | _own(state.rooms.repository, state.recipe.commit)
     new = {name: line for name, line in imported(source).items() if name not in known}
     if not new:
         return
@@ -35,13 +38,14 @@ def check(state: State, path: str, source: str) -> None:
             )
 
 
-def _own(state: State) -> frozenset[str]:
+@lru_cache(maxsize=8)  # of a commit, which never changes
+def _own(repository: Repository, commit: str) -> frozenset[str]:
     """Return the recipe's own modules and all that its committed sources import."""
-    repository, commit = state.rooms.repository, state.recipe.commit
+    recipe = recipe_at(repository, commit)
     paths = [entry.path for entry in repository.tree(commit) if entry.path.endswith(".py")]
     names = {PurePosixPath(path).stem for path in paths}
     names |= {part for path in paths for part in PurePosixPath(path).parts[:-1]}
-    for path in {*state.recipe.files, *state.recipe.harness} & {*paths}:
+    for path in {*recipe.files, *recipe.harness} & {*paths}:
         content = repository.read(commit, path) or b""
         try:
             names |= imported(content.decode(errors="replace")).keys()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from autoresearch_mcp.core.errors import Fault
+from autoresearch_mcp.effects.repository.heads import Head, plain_head
 from autoresearch_mcp.effects.repository.plumbing import Plumbing
 from autoresearch_mcp.effects.repository.trees import Entry, list_tree, write_tree
 
@@ -19,20 +20,6 @@ _IN_PROGRESS = {
     "sequencer": "cherry-pick",
     "BISECT_LOG": "bisect",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What is checked out: a commit, and the branch it was reached by."""
-
-    commit: str
-    ref: str | None
-    """Full name of the branch, `refs/heads/main`; None when HEAD is detached."""
-
-    @property
-    def branch(self) -> str | None:
-        """Name the branch as people do, without `refs/heads/`."""
-        return None if self.ref is None else self.ref.removeprefix("refs/heads/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +66,10 @@ class Repository:
         Raises:
             Fault: There is no commit yet.
         """
-        # Every call of every tool asks this: one process where it can be told at once.
+        # Every call of every tool asks this: no process where it is plain, and else one.
+        plain = plain_head(self.git, self.git_dir, self.state.parent)
+        if plain is not None:
+            return plain
         reply = self.git.ask("rev-parse", "HEAD^{commit}", "--symbolic-full-name", "HEAD")
         if reply.status == 0:
             commit, _, name = os.fsdecode(reply.out).rstrip("\n").partition("\n")

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from autoresearch_mcp.core.errors import Fault
-from autoresearch_mcp.effects.repository.reading import Head, Repository
+from autoresearch_mcp.effects.repository.heads import Head
+from autoresearch_mcp.effects.repository.reading import Repository
 
 _NAME, _EMAIL = "autoresearch-mcp", "autoresearch-mcp@localhost"
 _PRIVATE = "index-"
