@@ -85,6 +85,21 @@ async def test_a_trial_can_be_cancelled_during_its_audit(fort: Arena) -> None:
     Seen(outcome="cancelled").check(await fort.rest(ended, *before))
 
 
+async def test_a_cheat_that_was_cancelled_during_its_audit_is_audited_when_it_comes_again(
+    fort: Arena,
+) -> None:
+    """The runs of the first try speak for it, and cannot be asked any more: it needs new ones."""
+    before, cheat = fort.look(), peeking_at("places % 7 == 0")
+    number = await begin(fort, cheat)
+    ended = await fort.agent("cancel_trial", trial_id=number)
+    Seen(outcome="cancelled").check(await fort.rest(ended, *before))
+    again = await fort.strike_with(cheat)
+    record = fort.repo.ledger.get(again.trial["trial_id"])
+
+    Seen(outcome="tampered", names="of row").check(again)
+    assert [run.audit is not None for run in record.runs] == [True]
+
+
 async def test_evidence_and_trust_are_in_the_ledger_and_shown(fort: Arena) -> None:
     caught = await fort.strike_with(peeking_at("places % 5 == 0"))
     baseline = fort.repo.ledger.get(1)

@@ -174,3 +174,13 @@ def test_a_protocol_that_hints_at_nothing_is_asked_for_nothing(cli: Cli, ready: 
     ready.commit()
     found = checks(cli.json("doctor", "--repo", ready.path))
     assert not found.keys() & {"osHints", "packageManagers", "assetPrep"}
+
+
+def test_the_options_of_the_server_are_checked_too(cli: Cli, ready: Recipe) -> None:
+    options = ("--sandbox", "glass", "--asset", "/nowhere")
+    done = cli("doctor", "--repo", ready.path, *options, "--json")
+    found = checks(json.loads(done.stdout))
+
+    assert done.returncode == 1
+    assert "there is no sandbox 'glass'" in found["sandbox"]["found"]
+    assert "/nowhere does not exist" in found["asset"]["found"]

@@ -23,7 +23,9 @@ SINGLE = replace(STRICT, preset="single")
 values = st.floats(min_value=1e-3, max_value=1e3)
 any_value = st.none() | st.floats(allow_nan=True, allow_infinity=True)
 observations = st.lists(
-    st.builds(Observation, st.sampled_from(["old", "new", "other", "third"]), any_value),
+    st.builds(
+        Observation, st.sampled_from(["old", "new", "other", "third"]), any_value, st.booleans()
+    ),
     max_size=40,
 ).map(tuple)
 kept = st.lists(st.builds(Kept, gain=st.floats(-1, 1), simpler=st.booleans()), max_size=5)
@@ -104,7 +106,7 @@ def test_turning_the_direction_round_mirrors_the_verdict(case: Case, rule: Rule)
         replace(
             case,
             observations=tuple(
-                Observation(o.arm, None if o.value is None else -o.value) for o in case.observations
+                o._replace(value=None if o.value is None else -o.value) for o in case.observations
             ),
         ),
         replace(rule, direction=turned[rule.direction]),
@@ -388,3 +390,22 @@ def test_one_run_has_no_spread_and_zeros_have_none_either() -> None:
     assert judge(case((2.0,), (1.0,)), rule).action is Action.KEEP
     assert judge(case((2.0, 2.0), (0.0, 0.0)), rule).action is Action.KEEP
     assert judge(case((2.0, 2.0), (-1.0, 1.0)), rule).action is Action.INCONCLUSIVE
+
+
+@given(cases, rules)
+def test_what_was_never_proved_carries_no_keep(case: Case, rule: Rule) -> None:
+    proved = tuple(o for o in case.observations if o.proved or o.arm != "new")
+
+    if judge(case, rule).action is Action.KEEP:
+        assert judge(replace(case, observations=proved), rule).action is Action.KEEP
+
+
+def test_a_winner_by_runs_that_were_never_proved_is_run_again_and_a_loser_is_not() -> None:
+    def unproved(value: float) -> Case:
+        found = (*runs("old", 2.0, 2.01, 1.99), Observation("new", value, proved=False))
+        return Case(candidate="new", incumbent="old", observations=found)
+
+    for rule in (STRICT, EXPLORE, SINGLE):
+        assert judge(unproved(1.0), rule).action is Action.RUN_CANDIDATE
+        assert judge(unproved(3.0), rule).action is Action.DISCARD
+    assert judge(replace(unproved(1.0), out_of_budget=True), STRICT).action is Action.INCONCLUSIVE

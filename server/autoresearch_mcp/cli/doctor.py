@@ -4,9 +4,14 @@ import argparse
 import json
 
 from autoresearch_mcp.cli.clients import Hint, hints
-from autoresearch_mcp.cli.options import Commands, add_json, folder_of
+from autoresearch_mcp.cli.options import (
+    Commands,
+    add_json,
+    add_trial_options,
+    chosen_in,
+    folder_of,
+)
 from autoresearch_mcp.session.checkup import Checkup, examine
-from autoresearch_mcp.session.rooms import Options
 
 _NEGATIVE = 1
 
@@ -20,17 +25,19 @@ def register(commands: Commands, common: argparse.ArgumentParser) -> None:
         description=(
             "Check everything that trials need: Python, git, the repository and its protocol, the "
             "recipe's interpreter and MLX, the data, the disk, the ledger. Each finding comes with "
-            "what mends it. Then print how to connect a coding agent. Changes nothing but caches."
+            "what mends it. Then print how to connect a coding agent. Changes nothing but caches. "
+            "Give it the options that the server gets, and it checks those too."
         ),
         epilog="Exit status: 0 nothing failed (warnings do not count), 1 something failed.",
     )
+    add_trial_options(parser)
     add_json(parser)
     parser.set_defaults(command=_doctor)
 
 
 def _doctor(options: argparse.Namespace) -> int:
     folder = folder_of(options)
-    found = examine(folder, Options(python=options.python))
+    found = examine(folder, chosen_in(options))
     clients = hints(found.repository or str(folder), options.python)
     if options.json:
         print(json.dumps(_report(found, clients), indent=2))

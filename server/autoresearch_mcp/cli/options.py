@@ -132,7 +132,12 @@ def rooms_of(options: argparse.Namespace, server: ProcessId | None = None) -> Ro
     Raises:
         Fault: There is none that can be used.
     """
-    chosen = Options(
+    return Rooms.open(folder_of(options), chosen_in(options, server))
+
+
+def chosen_in(options: argparse.Namespace, server: ProcessId | None = None) -> Options:
+    """Return what the operator chose on the command line; `server` as in `rooms_of`."""
+    return Options(
         python=options.python,
         preset=options.evidence,
         sandbox=options.sandbox,
@@ -143,4 +148,3 @@ def rooms_of(options: argparse.Namespace, server: ProcessId | None = None) -> Ro
         audits_all=options.audit == "all",
         server=server,
     )
-    return Rooms.open(folder_of(options), chosen)

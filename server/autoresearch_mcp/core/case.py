@@ -44,6 +44,9 @@ class Observation(NamedTuple):
     """Fingerprint of what was run."""
     value: float | None
     """The metric, or None when the run gave none by its own fault."""
+    proved: bool = True
+    """False where its claims were never audited, and cannot be any more: it may speak against its
+    code, and never carries a keep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

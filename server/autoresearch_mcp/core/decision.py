@@ -68,7 +68,8 @@ class _Evidence:
 def judge(case: Case, rule: Rule) -> Judgement:
     """Decide what follows from the runs so far: another run, or the verdict.
 
-    An arm of which a run gave no value is discarded. A tie is no gain.
+    An arm of which a run gave no value is discarded. A tie is no gain. What would be kept is judged
+    once more by the candidate's proved runs alone.
 
     Example:
         >>> from autoresearch_mcp.core.case import Observation
@@ -77,6 +78,14 @@ def judge(case: Case, rule: Rule) -> Judgement:
         >>> judge(Case(candidate="new", incumbent="old", observations=runs), rule).reason
         '2.050000 against 2.100000: better by 0.050000'
     """
+    judgement = _judge(case, rule)
+    proved = tuple(o for o in case.observations if o.proved or o.arm != case.candidate)
+    if judgement.action is Action.KEEP and proved != case.observations:
+        return _judge(replace(case, observations=proved), rule)
+    return judgement
+
+
+def _judge(case: Case, rule: Rule) -> Judgement:
     arms = _arms(case)
     if any(o.arm == case.candidate and not _is_number(o.value) for o in case.observations):
         judgement = Judgement(action=Action.DISCARD)

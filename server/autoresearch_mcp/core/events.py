@@ -117,6 +117,14 @@ class Measured(Value):
     outcome: Outcome
 
 
+class Resumed(Value):
+    """Another process goes on with the audit of a measured trial, whose own has died."""
+
+    kind: Literal["resumed"] = "resumed"
+    trial: int
+    process: ProcessId
+
+
 class AuditStarted(Value):
     """The claims of the trial's runs are about to be checked by other processes."""
 
@@ -238,6 +246,7 @@ LaterEvent = (
     | RunFinished
     | CancelRequested
     | Measured
+    | Resumed
     | AuditStarted
     | Audited
     | Decided

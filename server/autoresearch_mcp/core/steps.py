@@ -13,6 +13,7 @@ from autoresearch_mcp.core.events import (
     Measured,
     Overruled,
     Queued,
+    Resumed,
     RunFinished,
     Running,
     RunStarted,
@@ -30,6 +31,7 @@ _ARROWS: dict[str, frozenset[Phase]] = {
     "run_finished": frozenset({Phase.RUNNING}),
     "cancel_requested": UNDER_WAY,
     "measured": UNDER_WAY - {Phase.MEASURED, Phase.AUDITED},
+    "resumed": frozenset({Phase.MEASURED}),
     "audit_started": frozenset({Phase.MEASURED}),
     "audited": frozenset({Phase.MEASURED}),
     "decided": frozenset({Phase.MEASURED, Phase.AUDITED}),
@@ -113,6 +115,8 @@ def _changes(record: TrialRecord, event: LaterEvent, at: str) -> dict[str, objec
             return {"cancel_requested": True}
         case Measured(outcome=outcome):
             return {"outcome": outcome, "runs": _closed(record, outcome)}
+        case Resumed(process=process):
+            return {"process": process, "resumptions": record.resumptions + 1}
         case Audited(outcome=outcome):
             return {"outcome": outcome, "runs": _examined(record, event)}
         case Decided(verdict=verdict) | Overruled(verdict=verdict):

@@ -266,6 +266,8 @@ class TrialRecord(Value):
     outcome: Outcome | None = None
     verdict: Verdict | None = None
     cancel_requested: bool = False
+    resumptions: int = 0
+    """How often another process had to go on with its audit."""
     audit_directory: str | None = None
     """The folders of the audit, removed when it ends."""
     applying_to: str | None = None

@@ -21,7 +21,6 @@ from autoresearch_mcp.core.outcomes import SETUP
 from autoresearch_mcp.core.trial import (
     Outcome,
     OutcomeKind,
-    Phase,
     Role,
     Run,
     TrialRecord,
@@ -65,11 +64,8 @@ def examine(rooms: Rooms, guard: Guard, trial_id: int, is_stopped: Callable[[], 
         Stopped: The trial is to end.
     """
     trial = rooms.ledger.get(trial_id)
-    runs = [run for run in trial.runs if run.role is Role.CANDIDATE and _is_sealed(run)]
-    if not runs or trial.outcome is None or trial.outcome.kind is not OutcomeKind.MEASURED:
-        return
     probes = _probes_due(rooms, guard, trial)
-    if probes == 0:
+    if probes == 0 or trial.outcome is None:
         return
     tolerance = _tolerance(rooms, trial)
     if tolerance is None:
@@ -78,24 +74,26 @@ def examine(rooms: Rooms, guard: Guard, trial_id: int, is_stopped: Callable[[], 
         return
     with _folders(rooms, trial_id) as directory:
         auditor = Auditor(rooms, guard, directory, is_stopped)
-        found = tuple(auditor.finding(trial, run, probes, tolerance) for run in runs)
+        found = tuple(auditor.finding(trial, run, probes, tolerance) for run in _sealed_runs(trial))
     outcome = _outcome(rooms, trial, found)
     rooms.ledger.append(Audited(trial=trial_id, findings=found, outcome=outcome))
 
 
-def resume(rooms: Rooms, trial_id: int) -> None:
-    """Make the audit again, from its start, that a death cut short."""
-    trial = rooms.ledger.get(trial_id)
+def is_due(rooms: Rooms, trial: TrialRecord) -> bool:
+    """Tell whether a measured trial is to be audited before its verdict.
+
+    Raises:
+        Fault: The recipe's data or interpreter cannot be used.
+    """
+    guard = Guard(Bench(rooms, recipe_of(rooms, trial.research)))
+    return _probes_due(rooms, guard, trial) > 0
+
+
+def sweep(trial: TrialRecord) -> None:
+    """Remove what the audit of a process that died has left."""
     if trial.audit_directory is not None:
         processes.kill_users_of(Path(trial.audit_directory))
         rundir.remove(Path(trial.audit_directory))
-    if trial.phase is not Phase.MEASURED:
-        return
-    try:
-        guard = Guard(Bench(rooms, recipe_of(rooms, trial.research)))
-        examine(rooms, guard, trial_id, lambda: False)
-    except (Fault, OSError) as fault:
-        rooms.ledger.append(Audited(trial=trial_id, findings=(), outcome=faulted(fault)))
 
 
 def faulted(fault: Fault | OSError) -> Outcome:
@@ -108,14 +106,18 @@ def faulted(fault: Fault | OSError) -> Outcome:
     )
 
 
-def _is_sealed(run: Run) -> bool:
-    """Tell whether a run's value counts and is the server's own: of others nothing is claimed."""
-    outcome = run.outcome
-    return outcome is not None and outcome.value is not None and outcome.evaluation is not None
+def _sealed_runs(trial: TrialRecord) -> list[Run]:
+    """Return the candidate's runs that count and that the server evaluated itself."""
+    own = ((run, run.outcome) for run in trial.runs if run.role is Role.CANDIDATE)
+    return [run for run, ended in own if ended and ended.evaluation and ended.value is not None]
 
 
 def _probes_due(rooms: Rooms, guard: Guard, trial: TrialRecord) -> int:
     """Return how many probes a trial calls for: none unless it would be kept or is suspicious."""
+    if trial.outcome is None or trial.outcome.kind is not OutcomeKind.MEASURED:
+        return 0
+    if not _sealed_runs(trial):
+        return 0
     verdict = court.decide(rooms, trial.id, guard.bench.recipe.protocol).verdict
     incumbent = court.incumbent_of(rooms.ledger.trials(trial.research))
     best = incumbent.outcome.value if incumbent and incumbent.outcome else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import computed_field
 
 from autoresearch_mcp.core.errors import Fault, Refusal
-from autoresearch_mcp.effects import interpreter, prepared
+from autoresearch_mcp.effects import assets, interpreter, prepared
 from autoresearch_mcp.effects.interpreter import Interpreter
 from autoresearch_mcp.session import machine, surroundings
 from autoresearch_mcp.session.answers import Answer
@@ -49,15 +49,18 @@ def examine(path: Path, options: Options) -> Checkup:
     except Fault as fault:
         recipe = [failed("recipe", str(fault))]
     root = rooms.repository.root if rooms else path
-    checks = [*machine.system(), *machine.git(path), *recipe, *_interpreter(root, options)]
+    folder = state.recipe.folder if state else ""
+    python = interpreter.choose(root, options.python, folder)
+    checks = [*machine.system(), *machine.git(path), *recipe, *_interpreter(python)]
     if state is not None:
         bench = Bench(state.rooms, state.recipe)
-        checks += [*_blas(bench), _data(bench), *surroundings.environment(bench, root)]
+        checks += [*_blas(bench), _data(bench), *_assets(bench)]
+        checks += surroundings.environment(bench, root)
     places = {"cache": prepared.cache_folder(), "temporary": machine.temporary_folder()}
     if rooms is not None:
         checks.append(_ledger(rooms))
         places = {"state": rooms.repository.state, **places}
-    checks += [*machine.disk(places), machine.lease(), machine.sandbox()]
+    checks += [*machine.disk(places), machine.lease(), machine.sandbox(options.sandbox)]
     return Checkup(repository=str(root) if rooms else None, checks=checks)
 
 
@@ -87,9 +90,8 @@ def _recipe(state: State) -> Iterator[Check]:
         yield ok("working tree", f"{changed} holds a candidate")
 
 
-def _interpreter(root: Path, options: Options) -> Iterator[Check]:
+def _interpreter(python: Path) -> Iterator[Check]:
     """Look at the recipe's interpreter and its MLX."""
-    python = interpreter.choose(root, options.python)
     try:
         found = interpreter.probe(python)
     except Fault as fault:
@@ -138,6 +140,16 @@ def _data(bench: Bench) -> Check:
         fix = "autoresearch-mcp prepare --source climbmix, or --profile cpu"
         return warning("data", f"{text}; a smoke test, its results are not ranked", fix)
     return ok("data", text)
+
+
+def _assets(bench: Bench) -> Iterator[Check]:
+    """Look at the data outside the repository that runs may read."""
+    for asset in bench.assets:
+        try:
+            assets.check(asset)
+            yield ok("asset", f"{asset} is lent to runs, read-only")
+        except Fault as fault:
+            yield failed("asset", str(fault))
 
 
 def _ledger(rooms: Rooms) -> Check:

@@ -18,6 +18,7 @@ from autoresearch_mcp.core.events import (
     Audited,
     Measured,
     Queued,
+    Resumed,
     RunFinished,
     Running,
     RunStarted,
@@ -62,7 +63,7 @@ class _Order:
 
 
 def conduct(rooms: Rooms, trial_id: int) -> None:
-    """See one staged trial through to its verdict."""
+    """See one trial through to its verdict: a staged one, or a measured one from its audit on."""
     Conductor(rooms, trial_id).run()
 
 
@@ -98,15 +99,14 @@ class Conductor:
         """Wait for the machine, execute the runs, record outcome and verdict."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
-        ledger = self._rooms.ledger
-        ledger.append(Queued(trial=self._id, process=processes.identify()))
+        is_measured, report = self._trial.phase is Phase.MEASURED, processes.identify()
+        kind = Resumed if is_measured else Queued
+        self._rooms.ledger.append(kind(trial=self._id, process=report))
         try:
             leases = lease_paths(self._rooms.options.trials_at_once)
             with locks.hold(*leases, while_waiting=self._give_up_if_stopped):
-                ledger.append(Running(trial=self._id))
-                self._check_setting()
-                warm_up(self._rooms, self._guard, self._must_stop)
-                ledger.append(Measured(trial=self._id, outcome=self._race()))
+                if not is_measured:
+                    self._measure()
                 auditing.examine(self._rooms, self._guard, self._id, self._must_stop)
         except (_Stopped, auditing.Stopped):
             self._end_with(self._stopped_outcome())
@@ -115,6 +115,12 @@ class Conductor:
         # For ever: a result is not lost because somebody is slow.
         with self._rooms.locked(math.inf):
             conclude(self._rooms, self._id)
+
+    def _measure(self) -> None:
+        self._rooms.ledger.append(Running(trial=self._id))
+        self._check_setting()
+        warm_up(self._rooms, self._guard, self._must_stop)
+        self._rooms.ledger.append(Measured(trial=self._id, outcome=self._race()))
 
     def _end_with(self, outcome: Outcome) -> None:
         """Record an outcome that the runs, or the audit, did not come to by themselves."""

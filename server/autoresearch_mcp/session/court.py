@@ -1,6 +1,6 @@
 """From the ledger to a verdict: what counts, who is the incumbent, what follows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -46,6 +46,8 @@ class Docket:
         kept: The verdicts kept before it, the baseline's first.
         saved: The noise that earlier sessions left.
         began: When the baseline was staged, UTC, ISO 8601; None for the baseline itself.
+        unproved: Trial and number of runs of its arm whose claims nobody has audited, and nobody
+            can: their models went when their trials ended.
     """
 
     trial: TrialRecord
@@ -54,6 +56,7 @@ class Docket:
     kept: tuple[Verdict, ...]
     saved: Noise
     began: str | None = None
+    unproved: frozenset[tuple[int, int]] = frozenset()
 
     @classmethod
     def read(cls, ledger: Ledger, trial_id: int) -> "Docket":
@@ -70,6 +73,7 @@ class Docket:
             kept=ledger.verdicts_kept(research, before=trial_id),
             saved=ledger.started(research).noise,
             began=baseline.staged_at if baseline else None,
+            unproved=frozenset(_unproved(ledger, trial)),
         )
 
     @property
@@ -93,7 +97,11 @@ class Docket:
         return Case(
             candidate=trial.arm,
             incumbent=self.incumbent.arm if self.incumbent else None,
-            observations=tuple(Observation(r.arm, r.value) for r in self.runs if self.counts(r)),
+            observations=tuple(
+                Observation(run.arm, run.value, (run.trial, run.number) not in self.unproved)
+                for run in self.runs
+                if self.counts(run)
+            ),
             net_lines=trial.added - trial.removed,
             simplification=trial.simplification,
             kept=tuple(kept for verdict in self.kept if (kept := _kept(verdict))),
@@ -130,6 +138,18 @@ class Docket:
         """
         made = sum(run.arm == arm and run.kind == OutcomeKind.WARM_UP for run in self.runs)
         return None if made >= rule.warm_ups or self.runs_of(arm) else made + 1
+
+
+def _unproved(ledger: Ledger, trial: TrialRecord) -> Iterator[tuple[int, int]]:
+    """Find the runs that earlier trials of the same code left without an audit.
+
+    What the server did not evaluate itself is not meant: no audit exists for it.
+    """
+    for earlier in ledger.trials_of_arm(trial.research, trial.arm):
+        for run in earlier.runs if earlier.id < trial.id else ():
+            sealed = run.outcome is not None and run.outcome.evaluation is not None
+            if run.arm == trial.arm and sealed and run.audit is None:
+                yield earlier.id, run.number
 
 
 def _kept(verdict: Verdict) -> Kept | None:

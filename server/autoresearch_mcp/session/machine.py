@@ -132,15 +132,24 @@ def lease() -> Check:
     return ok("trial lease", "free: no trial is running on this machine")
 
 
-def sandbox() -> Check:
-    """Run every sandbox once and say which one runs get, and what it was seen to deny."""
+def sandbox(chosen: str | None = None) -> Check:
+    """Run every sandbox once and say which one runs get, and what it was seen to deny.
+
+    Args:
+        chosen: The operator's choice; None for the best.
+    """
+    try:
+        name = probe.select(chosen).name
+    except Fault as fault:
+        return failed("sandbox", str(fault))
     probes = probe.available()
-    best = next(found for found in probes if found.works)
-    if best.name != Bare.name:
+    best = next(found for found in probes if found.name == name)
+    if name != Bare.name:
         return ok("sandbox", f"{best.name}: {best.detail}")
     tried = "; ".join(f"{found.name}: {found.detail}" for found in probes if not found.works)
+    why = "none was asked for" if chosen == Bare.name else "none works here"
     return warning(
         "sandbox",
-        f"none works here, a recipe's code can do whatever you can ({tried})",
+        f"{why}: a recipe's code can do whatever you can ({tried or 'others work'})",
         "drive recipes and agents that you trust, or use a container",
     )

@@ -1,7 +1,5 @@
 """Start a research run, and start a trial in it."""
 
-import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,17 +10,15 @@ from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import Event, ResearchStarted, Staged
 from autoresearch_mcp.core.fingerprint import arm_fingerprint
 from autoresearch_mcp.core.trial import Phase, TrialRecord
-from autoresearch_mcp.effects import processes
 from autoresearch_mcp.session import noisebook
 from autoresearch_mcp.session.bench import Bench
+from autoresearch_mcp.session.launching import launch, not_started
 from autoresearch_mcp.session.memory import AFTER_THE_LAST
 from autoresearch_mcp.session.recipe import recipe_at
 from autoresearch_mcp.session.rooms import Rooms
 from autoresearch_mcp.session.settling import TRIAL_REFS, settle
 from autoresearch_mcp.session.state import State, look
 
-_REPORT_SECONDS = 60.0
-_POLL_SECONDS = 0.02
 _MAX_HYPOTHESIS = 500
 
 
@@ -57,7 +53,7 @@ def run_trial(rooms: Rooms, hypothesis: str, *, simplification: bool = False) ->
             state = _start_research(state, bench)
         _check_unchanged_world(state, bench)
         trial = _stage(state, bench, candidate, _Idea(hypothesis, simplification))
-        return _launch(rooms, trial)
+        return _launched(rooms, trial)
 
 
 def _check_caps(state: State) -> None:
@@ -240,25 +236,12 @@ def _lines(state: State, candidate: Mapping[str, bytes]) -> DiffStat:
     return DiffStat(sum(s.added for s in stats), sum(s.removed for s in stats))
 
 
-def _launch(rooms: Rooms, trial: TrialRecord) -> TrialRecord:
-    """Start the trial's own process and wait for its first entry in the ledger."""
-    command = [
-        *(sys.executable, "-m", "autoresearch_mcp", "_trial", str(trial.id)),
-        *("--repo", str(rooms.repository.root)),
-        *rooms.options.as_arguments(),
-    ]
-    log = rooms.files.process_log(trial.id)
-    process = processes.start(command, log)
-    deadline = time.monotonic() + _REPORT_SECONDS
-    while True:
-        present = rooms.ledger.trial(trial.id)
-        if present is not None and present.phase is not Phase.STAGED:
-            return present
-        if process.poll() is not None or time.monotonic() > deadline:
-            settle(rooms)
-            present = rooms.ledger.get(trial.id)
-            if present.process is not None:  # it was slow to report, not dead
-                return present
-            said = rooms.files.last_line(log)
-            raise Fault(f"the process of trial {trial.id} did not start{said}; its log: {log}")
-        time.sleep(_POLL_SECONDS)
+def _launched(rooms: Rooms, trial: TrialRecord) -> TrialRecord:
+    """Start a staged trial's own process, and settle the trial if it does not report."""
+    present = launch(rooms, trial.id, lambda record: record.phase is not Phase.STAGED)
+    if present is None:
+        settle(rooms)
+        present = rooms.ledger.get(trial.id)
+        if present.process is None:  # else it was slow to report, not dead
+            raise not_started(rooms, trial.id)
+    return present
