@@ -1,0 +1,44 @@
+"""Every valid document comes back as it was, whichever fields it has."""
+
+import json
+from typing import Any, cast
+
+import jsonschema
+from hypothesis import given, settings
+
+from autoresearch_mcp.core.protocol import parse_protocol
+from autoresearch_mcp.core.protocol_jsonschema import json_schema
+
+from .protocol_documents import DOCUMENTS
+from .protocol_paths import document_paths, schema_paths
+
+Document = dict[str, Any]
+
+
+@given(DOCUMENTS)
+def test_any_valid_document_comes_back_as_it_was(document: Document) -> None:
+    protocol = parse_protocol(json.dumps(document))
+    dumped = protocol.model_dump_json(by_alias=True, exclude_unset=True)
+    assert json.loads(dumped) == document
+    assert parse_protocol(dumped) == protocol
+
+
+@given(DOCUMENTS)
+def test_whatever_loads_is_valid_under_the_schema(document: Document) -> None:
+    validator = cast("Any", jsonschema.Draft202012Validator)(json_schema())
+    validator.validate(document)
+
+
+def test_the_documents_at_random_have_every_field_of_the_schema_in_both_versions() -> None:
+    seen: dict[str, set[str]] = {"1.0": set(), "1.1": set()}
+
+    @settings(max_examples=600, derandomize=True, database=None, deadline=None)
+    @given(DOCUMENTS)
+    def look(document: Document) -> None:
+        seen[document["protocolVersion"]].update(document_paths(document))
+
+    look()
+    expected = schema_paths()
+    assert len(expected) > 100
+    for version, paths in seen.items():
+        assert expected - paths == set(), version
