@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any, cast
 
 import jsonschema
-from hypothesis import Phase, find, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 
 from autoresearch_mcp.core.protocol import parse_protocol
 from autoresearch_mcp.core.protocol_jsonschema import json_schema
@@ -14,8 +14,13 @@ from .protocol_documents import DOCUMENTS
 from .protocol_paths import document_paths, schema_paths
 
 Document = dict[str, Any]
+SCHEMA: Any = cast("Any", jsonschema.Draft202012Validator)(json_schema())
+
+# A document takes long to draw on a machine that is busy, which says nothing of the code.
+at_leisure = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@at_leisure
 @given(DOCUMENTS)
 def test_any_valid_document_comes_back_as_it_was(document: Document) -> None:
     protocol = parse_protocol(json.dumps(document))
@@ -24,16 +29,16 @@ def test_any_valid_document_comes_back_as_it_was(document: Document) -> None:
     assert parse_protocol(dumped) == protocol
 
 
+@at_leisure
 @given(DOCUMENTS)
 def test_whatever_loads_is_valid_under_the_schema(document: Document) -> None:
-    validator = cast("Any", jsonschema.Draft202012Validator)(json_schema())
-    validator.validate(document)
+    SCHEMA.validate(document)
 
 
 def test_the_documents_at_random_have_every_field_of_the_schema_in_both_versions() -> None:
     seen = set[tuple[str, str]]()
 
-    @settings(max_examples=300, derandomize=True, database=None, deadline=None)
+    @settings(at_leisure, max_examples=300, derandomize=True, database=None)
     @given(DOCUMENTS)
     def look(document: Document) -> None:
         seen.update((document["protocolVersion"], path) for path in document_paths(document))
@@ -41,7 +46,7 @@ def test_the_documents_at_random_have_every_field_of_the_schema_in_both_versions
     look()
     expected = set(product(("1.0", "1.1"), schema_paths()))
     assert len(expected) > 200
-    patient = settings(max_examples=5_000, database=None, phases=[Phase.generate])
+    patient = settings(at_leisure, max_examples=5_000, database=None, phases=[Phase.generate])
     for version, path in sorted(expected - seen):
 
         def has_it(document: Document, version: str = version, path: str = path) -> bool:
