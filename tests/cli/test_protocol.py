@@ -69,3 +69,23 @@ def test_the_schema_accepts_what_is_accepted_and_closes_every_object(
         {"safety": {"oomPolicy": "pray"}},
     ):
         assert not check.is_valid(document | change), change
+
+
+def test_what_is_only_shown_is_said_to_be_so(cli: Cli, recipe: Recipe) -> None:
+    sandbox = {"image": "x", "cpus": "2", "memory": "plenty"}
+    recipe.edit_protocol(lambda p: p["environment"].update(sandbox=sandbox))
+    recipe.edit_protocol(lambda p: p["measurement"].update(sampling={"aggregator": "max"}))
+    mirror = {"repo": "a/b", "mode": "upstream-pr"}
+    recipe.edit_protocol(lambda p: p["provenance"].update(githubMirror=mirror))
+    recipe.edit_protocol(lambda p: p.update(miningLoop={"stopAfterSuccessfulPr": True}))
+    said = cli("protocol", "check", recipe.path / "protocol.json").stdout
+
+    for field, words in {
+        "environment.sandbox.image": "shown only",
+        "environment.sandbox.cpus": "shown only",
+        "environment.sandbox.memory": "'plenty' is no size",
+        "measurement.sampling.aggregator": "the log shows the max; the verdict compares means",
+        "provenance.githubMirror": "shown only",
+        "miningLoop.stopAfterSuccessfulPr": "shown only",
+    }.items():
+        assert any(field in line and words in line for line in said.splitlines()), (field, said)

@@ -302,66 +302,6 @@ def test_a_whole_number_may_be_written_with_a_point() -> None:
     assert protocol.execution.stop_condition.max_steps == 46
 
 
-TEXTS = st.lists(st.text(st.characters(codec="utf-8"), max_size=8), max_size=3)
-POSITIVE = st.integers(1, 10**9)
-OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
-    "meta.repo.cloneUrl": st.text(st.characters(codec="utf-8"), max_size=9),
-    "meta.protocolBundleId": st.text(st.characters(codec="utf-8"), max_size=9),
-    "environment.osHints": TEXTS,
-    "environment.setupCommands": st.lists(
-        st.one_of(st.just("uv sync"), st.just({"kind": "uv", "args": ["sync"]})), max_size=3
-    ),
-    "environment.constraints.networkPolicy": st.sampled_from(["sandbox", "offline", "full"]),
-    "environment.constraints.noNewDependencies": st.booleans(),
-    "environment.sandbox.pids": POSITIVE,
-    "mutableSurface.allowedKinds": st.just(["config_edit", "code_edit"]),
-    "mutableSurface.allowedGlobs": st.just(["train.py", "src/**/*.py"]),
-    "execution.stopCondition": st.one_of(
-        st.fixed_dictionaries(
-            {"type": st.just("wall_clock"), "trainingSecondsBudget": st.floats(1e-3, 900)},
-            optional={"excludeCompilationFromBudget": st.booleans()},
-        ),
-        st.fixed_dictionaries({"type": st.just("max_steps"), "maxSteps": POSITIVE}),
-        st.fixed_dictionaries({"type": st.just("epochs"), "epochs": POSITIVE}),
-        st.fixed_dictionaries(
-            {"type": st.sampled_from(["until_metric", "fixed_suite"])},
-            optional={"trainingSecondsBudget": st.floats(0, 900), "notes": st.text(max_size=9)},
-        ),
-    ),
-    "execution.determinism.seedPolicy": st.sampled_from(["optional", "required"]),
-    "execution.determinism.seedDerivation": st.fixed_dictionaries(
-        {"mode": st.just("fiat_shamir")},
-        optional={"fixedSeed": POSITIVE, "seedBits": st.sampled_from([32, 64])},
-    ),
-    "measurement.sampling": st.fixed_dictionaries(
-        {}, optional={"measuredTrials": POSITIVE, "aggregator": st.sampled_from(["min", "max"])}
-    ),
-    "measurement.minScoreImprovementBips": st.integers(0, 10_000),
-    "measurement.primaryMetric.direction": st.just("maximize"),
-    "provenance.resultsLog.format": st.sampled_from(["tsv", "csv", "jsonl"]),
-    "provenance.gitWorkflow.branchPattern": st.sampled_from(["a", "a/", "x-", "a/<tag>", "*/b"]),
-    "safety.oomPolicy": st.sampled_from(["reduce_batch", "fail", "unknown"]),
-    "agentRules.autonomy.noAskHumanToContinue": st.booleans(),
-    "archetypeExtensions.rl_loop": st.dictionaries(st.text(max_size=4), st.none(), max_size=0),
-    "miningLoop.maxSessionWallSeconds": st.floats(1, 1e9),
-}
-
-
-@given(st.fixed_dictionaries({}, optional=cast("Any", OPTIONAL)))
-def test_any_valid_document_comes_back_as_it_was(fields: dict[str, Any]) -> None:
-    document = copy.deepcopy(MINIMAL)
-    for path, value in fields.items():
-        *parents, last = path.split(".")
-        here = document
-        for name in parents:
-            here = here.setdefault(name, {})
-        here[last] = value
-    protocol = parse_protocol(json.dumps(document))
-    dumped = protocol.model_dump_json(by_alias=True, exclude_unset=True)
-    assert json.loads(dumped) == document
-    assert parse_protocol(dumped) == protocol
-
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),

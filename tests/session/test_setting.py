@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from autoresearch_mcp.effects import locks
+from autoresearch_mcp.session.bench import Bench
+from autoresearch_mcp.session.recipe import recipe_at
+from autoresearch_mcp.session.rooms import Options, Rooms
 from autoresearch_mcp.session.statefolder import lease_paths
 
 from .conftest import Connect, RecipeRepo
@@ -196,3 +199,18 @@ async def test_data_damaged_while_a_trial_waits_voids_it_and_stops_the_agent(
     assert "tokens.npy" in trial["outcome"]["reason"]
     assert "tell the person" in trial["next_step"]
     assert with_data.log_rows()[0][3] == "inconclusive"
+
+
+@pytest.mark.parametrize(("excluded", "allowance"), [(True, 5.0), (False, 0.0)])
+def test_compiling_is_allowed_for_beside_the_budget_only_where_the_protocol_says_so(
+    with_data: RecipeRepo, bare_python: Path, cache: Path, excluded: bool, allowance: float
+) -> None:
+    def say(protocol: dict[str, Any]) -> None:
+        protocol["execution"]["stopCondition"]["excludeCompilationFromBudget"] = excluded
+
+    with_data.edit_protocol(say)
+    prepare(cache, "embedded-cpu-1", startup_allowance=5)
+    rooms = Rooms.open(with_data.path, Options(python=bare_python))
+    bench = Bench(rooms, recipe_at(rooms.repository, rooms.repository.head().commit))
+
+    assert bench.run_budget.compile_allowance == allowance
