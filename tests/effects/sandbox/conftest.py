@@ -63,17 +63,21 @@ def world(tmp_path: Path) -> Iterator[dict[str, str]]:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
         socket.socket(socket.AF_UNIX) as unix,
         socket.socket(socket.AF_UNIX) as abstract,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as letters,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as abstract_letters,
     ):
         udp.bind(("127.0.0.1", 0))
         # In a readable folder: the path is no obstacle. Relative, for its length is limited.
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(tmp_path)
             unix.bind("readable/unix")
+            letters.bind("readable/letters")
         unix.listen()
         name = f"autoresearch-{os.getpid()}-{tmp_path.name}"
         if sys.platform == "linux":
             abstract.bind(f"\0{name}")
             abstract.listen()
+            abstract_letters.bind(f"\0{name}-letters")
         yield {
             **{name: str(tmp_path / name) for name in ("scratch", "readable", "outside")},
             "secret": str(tmp_path / "outside/secret"),

@@ -69,6 +69,26 @@ NETWORK = {
     "connect to an abstract socket": (
         "socket.socket(socket.AF_UNIX).connect(b'\\0' + world['abstract'].encode())"
     ),
+    "send to a named socket from a pair": (
+        "os.chdir(world['readable']);"
+        "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', 'letters')"
+    ),
+    "send to a named socket from a pair by its other name": (
+        "os.chdir(world['readable']);"
+        "socket.socketpair(socket.AF_UNIX, socket.SOCK_RAW)[0].sendto(b'x', 'letters')"
+    ),
+    "send to a named socket from a pair that does not block": (
+        "os.chdir(world['readable']);socket.socketpair(socket.AF_UNIX, "
+        "socket.SOCK_DGRAM | getattr(socket, 'SOCK_NONBLOCK', 0))[0].sendto(b'x', 'letters')"
+    ),
+    "send to an abstract socket from a pair": (
+        "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0]"
+        ".sendto(b'x', b'\\0' + world['abstract'].encode() + b'-letters')"
+    ),
+    "turn a pair to a named socket": (
+        "os.chdir(world['readable']);"
+        "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].connect('letters')"
+    ),
     "ask the kernel's routing": "socket.socket(16, 3, 0)",
     "reach the machine's host": "socket.socket(40, 1)",
     "make a pair of another family": "call(number('socketpair'), 40, 1, 0, (ctypes.c_int * 2)())",
@@ -197,6 +217,10 @@ def test_corners_of_the_kernel_are_closed(start: Start, attack: str) -> None:
         MASKED["read what is masked"],
         NETWORK["connect by TCP"],
         NETWORK["connect to a named socket"],
+        pytest.param(
+            NETWORK["send to a named socket from a pair"],
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="not run: a gap of Linux"),
+        ),
         PROCESSES["fork"],
         PROCESSES["see whether it may signal its parent"],
     ],

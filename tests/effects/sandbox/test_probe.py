@@ -12,7 +12,7 @@ from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.effects.sandbox import probe
 
 EVERYTHING = {
-    *("write", "read", "mask", "metadata", "tcp", "udp", "unix"),
+    *("write", "read", "mask", "metadata", "tcp", "udp", "unix", "letters"),
     *("processes", "signals", "ptrace"),
 }
 

@@ -90,7 +90,13 @@ def test_the_same_things_are_denied_on_every_machine(machine: str) -> None:
     assert not allows("clone", 17)
     assert allows("kill", 77, 9)
     assert not allows("kill", 78, 9)
-    assert allows("socketpair", 1)
+    stream, datagram, raw, seqpacket, no_wait, close_on_exec = 1, 2, 3, 5, 0o4000, 0o2000000
+    for kind in (stream, seqpacket):
+        assert allows("socketpair", 1, kind | no_wait | close_on_exec)
+    for kind in (datagram, raw):
+        assert not allows("socketpair", 1, kind)
+        assert not allows("socketpair", 1, kind | no_wait | close_on_exec)
+    assert not allows("socketpair", 2, stream)
     assert not allows("socket", 1)
     assert allows("openat", 3, 0, 0o1101)
     assert not allows("openat", 3, 0, 0o1000)

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -150,9 +151,35 @@ def test_a_run_allowed_to_reaches_the_network(start: Start, world: dict[str, str
     assert output(start(code, network=True)) == "connected"
 
 
-def test_a_run_with_network_still_reaches_no_named_socket(start: Start) -> None:
-    done = start("socket.socket(socket.AF_UNIX)", network=True)
+@pytest.mark.parametrize(
+    "attempt", ["socket(socket.AF_UNIX)", "socketpair(type=socket.SOCK_DGRAM)"]
+)
+def test_a_run_with_network_still_reaches_no_named_socket(start: Start, attempt: str) -> None:
+    done = start(f"socket.{attempt}", network=True)
     assert "PermissionError" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not run: macOS has not the second type")
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_SEQPACKET"])
+def test_a_pair_stays_connected_to_itself(
+    start: Start, world: dict[str, str], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    code = f"""
+os.chdir(world["readable"])
+one, other = socket.socketpair(type=socket.{kind})
+try:
+    one.connect("listening")
+except OSError as error:
+    print(error.strerror)
+one.send(b"x")
+print(other.recv(1))
+"""
+    monkeypatch.chdir(world["readable"])
+    with socket.socket(socket.AF_UNIX, getattr(socket, kind)) as listener:
+        listener.bind("listening")
+        listener.listen()
+        answers = output(start(code, network=True)).splitlines()
+    assert answers == [os.strerror(errno.EISCONN), "b'x'"]
 
 
 def test_the_interpreters_own_modules_are_masked_by_name_with_what_was_compiled(

@@ -18,7 +18,7 @@
 | files outside unreadable, unwritable, metadata fixed | yes | yes | yes | yes | no |
 | their existence and size unseen | yes | yes | no | no | no |
 | masked files unreadable | yes | yes (0.8 s a start) | yes | yes | no |
-| no socket but a pair of one's own | yes | yes | yes | yes | no |
+| no socket but a connected pair of one's own | yes | yes | yes | yes | no |
 | one process; no signal or ptrace to others | yes | yes | yes | yes | no |
 | other processes unseen | yes | yes | their existence | no | no |
 | a file's length, a process's memory capped | yes | yes | yes | length | no |
@@ -32,7 +32,8 @@ owner or time of a file can be changed at all, in the scratch neither: `shutil.c
 
 CUDA gets three things more: files in memory; names for its threads, by writing below its own
 /proc/self/task; and a local socket of one type to listen on, which its managed memory insists
-on. Nothing can be accepted from it, and no other connected to.
+on. Nothing can be accepted from it, and no other connected to; with the network allowed as well,
+it can be connected to another program's that listens for this type, which hardly any does.
 
 No sandbox caps what all files of a run take together: `scratch.py` counts, the supervisor ends
 the run; a file that is deleted, closed and still mapped escapes the count. Tasks are capped by

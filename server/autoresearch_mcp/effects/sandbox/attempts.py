@@ -26,6 +26,7 @@ def main(where: dict[str, str]) -> None:
         "tcp": lambda: _connect(socket.AF_INET, ("127.0.0.1", int(where["tcp"]))),
         "udp": lambda: _send(("127.0.0.1", int(where["udp"]))),
         "unix": lambda: _connect(socket.AF_UNIX, where["unix"]),
+        "letters": lambda: _send_from_a_pair(where["letters"]),
         "processes": _fork,
         "signals": lambda: os.kill(int(where["pid"]), 0),
         "ptrace": lambda: _attach(int(where["pid"])),
@@ -61,6 +62,12 @@ def _connect(family: int, address: tuple[str, int] | str) -> None:
 def _send(address: tuple[str, int]) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.sendto(b"hello", address)
+
+
+def _send_from_a_pair(path: str) -> None:
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with one, other:
+        one.sendto(b"hello", path)
 
 
 def _fork() -> None:

@@ -24,7 +24,10 @@ _SECONDS = 60
 _ABANDONED_SECONDS = 10 * _SECONDS
 _PREFIX = "autoresearch-probe-"
 _NEEDED = frozenset(
-    {"write", "read", "mask", "metadata", "tcp", "udp", "unix", "processes", "signals", "ptrace"}
+    [
+        *("write", "read", "mask", "metadata", "tcp", "udp", "unix", "letters"),
+        *("processes", "signals", "ptrace"),
+    ]
 )
 _NAMES = ("bubblewrap+landlock+seccomp", "bubblewrap+seccomp", "landlock+seccomp", "seatbelt")
 _USER_NAMESPACES = (
@@ -42,7 +45,8 @@ class Probe:
     """One line: why it does not work, or what it was seen to hold."""
     gives: frozenset[str] = field(default_factory=frozenset[str])
     """What it denied: write, read, mask, metadata (modes, owners and times of files outside),
-    tcp, udp, unix, processes, signals, ptrace; all to a run that was allowed none of them."""
+    tcp, udp, unix, letters (from a pair of sockets to a local one), processes, signals, ptrace;
+    all to a run that was allowed none of them."""
 
 
 def available() -> tuple[Probe, ...]:
@@ -143,6 +147,8 @@ def _targets() -> Generator[dict[str, str]]:
         unix = stack.enter_context(socket.socket(socket.AF_UNIX))
         unix.bind(str(root / "readable/unix"))
         unix.listen()
+        letters = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        letters.bind(str(root / "readable/letters"))
         yield {
             "scratch": str(root / "scratch"),
             "outside": str(root / "outside"),
@@ -151,6 +157,7 @@ def _targets() -> Generator[dict[str, str]]:
             "tcp": str(tcp.getsockname()[1]),
             "udp": str(udp.getsockname()[1]),
             "unix": str(root / "readable/unix"),
+            "letters": str(root / "readable/letters"),
             "pid": str(os.getpid()),
         }
 

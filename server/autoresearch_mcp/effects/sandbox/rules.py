@@ -14,7 +14,7 @@ _CLONE_THREAD = 0x00010000
 _CLONE_NAMESPACES = 0x7E020000
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _INTERNET = (_AF_INET, _AF_INET6, _AF_NETLINK)  # the last one for name look-ups
-_SOCK_SEQPACKET, _SOCK_TYPE = 5, 0xF
+_SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_TYPE = 1, 5, 0xF  # the mask leaves flags out
 _O_TRUNC, _O_ACCMODE = 0o1000, 0o3
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _SIGKILL = 1, 4, 9
 _F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY = 8, 10, 15, 1024, 1026
@@ -93,6 +93,11 @@ def _socket_rules(*, network: bool, accelerator: bool) -> Iterator[Rule]:
         for call in ("connect", "accept", "accept4"):
             yield Rule(call, EPERM)
     yield Rule("socketpair", EPERM, (Check(0, _AF_UNIX, equal=False),))
+    # Of these types a socket sends to its own peer alone and cannot be turned to another. One of
+    # any other type (datagrams go by two names) sends to every address it is told with a letter.
+    connected_for_good = (_SOCK_STREAM, _SOCK_SEQPACKET)
+    other_types = (Check(1, one, _SOCK_TYPE, equal=False) for one in connected_for_good)
+    yield Rule("socketpair", EPERM, tuple(other_types))
 
 
 def _file_rules() -> Iterator[Rule]:
