@@ -154,6 +154,13 @@ def test_only_the_first_of_an_event_counts(tmp_path: Path) -> None:
     assert ended.training < 0.4
 
 
+def test_a_run_that_closed_its_end_long_ago_is_ended_as_any_other(tmp_path: Path) -> None:
+    ended, log = run(tmp_path, "import os; os.write(FD, b'batch\\n'); os.close(FD); print('on')")
+
+    assert (ended.exit_code, log) == (0, b"on\n")
+    assert ended.startup is not None
+
+
 @pytest.mark.parametrize("junk", ["b'x' * 10_000_000", "b'batchhandover'", "bytes(range(256))"])
 def test_junk_on_the_channel_tells_nothing(tmp_path: Path, junk: str) -> None:
     ended, _ = run(tmp_path, f"import os; os.write(FD, {junk})")
