@@ -98,6 +98,29 @@ def test_cancelling_ends_the_run(tmp_path: Path) -> None:
     assert ended.stopped == "cancelled"
 
 
+def test_a_run_that_ends_while_it_is_cancelled_ends_all_the_same(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "go")
+
+    def watch() -> str | None:
+        (tmp_path / "go").write_bytes(b"")  # waits until the run opens it, too
+        (run,) = psutil.Process().children()
+        while run.status() != psutil.STATUS_ZOMBIE:
+            pass
+        return "cancelled"
+
+    with Channel() as channel:
+        spec = RunSpec(
+            argv=(sys.executable, "-I", "-c", "open('go').read()"),
+            cwd=tmp_path,
+            environment={},
+            log=tmp_path / "run.log",
+            hard_timeout=60.0,
+        )
+        ended = supervisor.execute(spec, channel, watch)
+
+    assert (ended.stopped, ended.exit_code) == ("cancelled", 0)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
 def test_no_daemon_survives_its_run(tmp_path: Path) -> None:
     code = (
