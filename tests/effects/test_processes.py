@@ -68,6 +68,23 @@ def test_a_process_is_alive_until_it_ends(holder: subprocess.Popen[str]) -> None
     assert not processes.is_alive(identity)
 
 
+def test_every_process_says_the_same_of_another(holder: subprocess.Popen[str]) -> None:
+    code = (
+        "from autoresearch_mcp.effects import processes\n"
+        f"print(processes.identify({holder.pid}).model_dump_json())"
+    )
+    told = {subprocess.check_output([sys.executable, "-c", code]) for _ in range(2)}
+
+    assert told == {f"{processes.identify(holder.pid).model_dump_json()}\n".encode()}
+
+
+@pytest.mark.skipif(sys.platform != "darwin", reason="not run: macOS's name for a boot")
+def test_on_macos_a_boot_is_told_by_its_name_and_not_by_a_time(
+    holder: subprocess.Popen[str],
+) -> None:
+    assert len(processes.identify(holder.pid).boot) == len("01234567-89AB-CDEF-0123-456789ABCDEF")
+
+
 @pytest.mark.parametrize("field", ["started", "boot"])
 def test_another_process_of_the_same_number_is_not_the_same(
     holder: subprocess.Popen[str], field: str

@@ -98,6 +98,29 @@ def test_cancelling_ends_the_run(tmp_path: Path) -> None:
     assert ended.stopped == "cancelled"
 
 
+def test_a_run_that_ends_while_it_is_cancelled_ends_all_the_same(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "go")
+
+    def watch() -> str | None:
+        (tmp_path / "go").write_bytes(b"")  # waits until the run opens it, too
+        (run,) = psutil.Process().children()
+        while run.status() != psutil.STATUS_ZOMBIE:
+            pass
+        return "cancelled"
+
+    with Channel() as channel:
+        spec = RunSpec(
+            argv=(sys.executable, "-I", "-c", "open('go').read()"),
+            cwd=tmp_path,
+            environment={},
+            log=tmp_path / "run.log",
+            hard_timeout=60.0,
+        )
+        ended = supervisor.execute(spec, channel, watch)
+
+    assert (ended.stopped, ended.exit_code) == ("cancelled", 0)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
 def test_no_daemon_survives_its_run(tmp_path: Path) -> None:
     code = (
@@ -152,6 +175,13 @@ def test_only_the_first_of_an_event_counts(tmp_path: Path) -> None:
 
     assert ended.training is not None
     assert ended.training < 0.4
+
+
+def test_a_run_that_closed_its_end_long_ago_is_ended_as_any_other(tmp_path: Path) -> None:
+    ended, log = run(tmp_path, "import os; os.write(FD, b'batch\\n'); os.close(FD); print('on')")
+
+    assert (ended.exit_code, log) == (0, b"on\n")
+    assert ended.startup is not None
 
 
 @pytest.mark.parametrize("junk", ["b'x' * 10_000_000", "b'batchhandover'", "bytes(range(256))"])

@@ -45,7 +45,8 @@ class Probe:
     """One line: why it does not work, or what it was seen to hold."""
     gives: frozenset[str] = field(default_factory=frozenset[str])
     """What it denied: write, read, mask, metadata (modes, owners and times of files outside),
-    tcp, udp, unix, letters (a datagram from a pair to a local socket), processes, signals, ptrace; all to a run that was allowed none of them."""
+    tcp, udp, unix, letters (from a pair of sockets to a local one), processes, signals, ptrace;
+    all to a run that was allowed none of them."""
 
 
 def available() -> tuple[Probe, ...]:

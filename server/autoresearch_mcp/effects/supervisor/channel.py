@@ -83,7 +83,8 @@ class Channel:
         trace: TracebackType | None,
     ) -> None:
         self.close_child_end()
-        self._mine.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # macOS: ENOTCONN once the run has closed its end
+            self._mine.shutdown(socket.SHUT_RDWR)
         self._reader.join()
         self._mine.close()
 

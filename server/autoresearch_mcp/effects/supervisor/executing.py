@@ -205,7 +205,8 @@ def _wait(
 
 def _ask_to_end(process: subprocess.Popen[bytes]) -> None:
     """Give the group a chance to end by itself; what stays is killed afterwards."""
-    with contextlib.suppress(ProcessLookupError):
+    # On macOS a group of which only a zombie is left may not be signalled (EPERM).
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_GRACE_SECONDS)
