@@ -65,6 +65,16 @@ async def test_a_seed_derived_from_the_sources_cannot_be_chosen(
     assert [t.runs[0].seed for t in recipe.ledger.trials(branch(recipe))] == seeds
 
 
+async def test_a_seed_derived_from_other_sources_does_not_follow_the_candidate(
+    recipe: RecipeRepo, bare_python: Path
+) -> None:
+    derive(recipe, mode="fiat_shamir", sourcePaths=["prepare.*"])
+    await logs(recipe, bare_python)
+    first, second = (trial.runs[0].seed for trial in recipe.ledger.trials(branch(recipe)))
+
+    assert first == second != 1
+
+
 async def test_without_a_derivation_no_variable_names_the_seed_which_is_still_the_servers(
     recipe: RecipeRepo, bare_python: Path
 ) -> None:

@@ -3,16 +3,19 @@
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from autoresearch_mcp.core.setting import Setting
 from autoresearch_mcp.effects import locks
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.recipe import recipe_at
 from autoresearch_mcp.session.rooms import Options, Rooms
 from autoresearch_mcp.session.statefolder import lease_paths
+from tests.driving import serving
 
 from .conftest import Connect, RecipeRepo
 
@@ -122,6 +125,28 @@ async def test_other_data_demands_a_new_baseline_and_says_what_changed(
     assert "data: embedded-cpu-1 -> embedded-cpu-2" in fault
     assert "git switch -c" in fault
     assert with_data.git("rev-parse", "HEAD") == with_data.git("rev-parse", "main")
+
+
+async def test_another_interpreter_demands_a_new_baseline_and_is_named(
+    recipe: RecipeRepo, connect: Connect
+) -> None:
+    async with connect() as agent:
+        await agent.trial("baseline")
+        await agent.edit("VALUE = 2.0", "VALUE = 1.0")
+    others = ("--python", sys.executable)
+    async with serving(recipe.path, *others, environment=dict(os.environ)) as agent:
+        fault = await agent.faulted("run_trial", hypothesis="elsewhere")
+
+    assert "the setting changed since the baseline (" in fault
+    assert "mlx: None -> " in fault
+
+
+def test_another_machine_is_another_setting() -> None:
+    here = Setting(
+        profile=None, data=None, device="cpu", mlx=None, python="3.11", blas="none", machine="a"
+    )
+
+    assert here.differences(here.model_copy(update={"machine": "b"})) == ("machine: a -> b",)
 
 
 async def test_a_smoke_test_is_never_ranked(

@@ -41,7 +41,7 @@ UNDER_WAY = frozenset({Phase.STAGED, Phase.QUEUED, Phase.RUNNING, Phase.MEASURED
 
 
 class OutcomeKind(StrEnum):
-    """How a run, and with it a trial, ended."""
+    """How a run, and with it a trial, ended; a warm-up, which has no say, is a run's end alone."""
 
     MEASURED = "measured"
     CRASH = "crash"
@@ -52,7 +52,6 @@ class OutcomeKind(StrEnum):
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
     WARM_UP = "warm_up"
-    """Of a run only, never of a trial: it went well and counts for nothing, as was meant."""
 
 
 class Timing(Value):
@@ -256,7 +255,6 @@ class TrialRecord(Value):
     simplification: bool = False
     """Whether it is put forward for being simpler, not better."""
     protocol_bundle: str | None = None
-    """The protocol's protocolBundleId, where it has one."""
     staged_at: str
     """UTC, ISO 8601."""
     ended_at: str | None = None
