@@ -20,15 +20,15 @@ def small_peek(number: int) -> str:
 
 async def test_a_peek_at_half_a_percent_of_the_tokens_is_caught(fort: Arena, full: bool) -> None:
     """In at least 99 of 100 cases, by 256 probes at most."""
-    cheats, probes, uncaught = 100 if full else 3, [0], list[str]()
+    cheats, probes, missed = 100 if full else 3, [0], dict[int, object]()
     for number in range(cheats):
         strike = await fort.strike_with(small_peek(number))
         Seen(outcome=strike.outcome).check(strike)
         if strike.outcome != "tampered":
-            uncaught.append(f"{number}: {strike.outcome}, {strike.trial['outcome']['reason']}")
+            missed[number] = (strike.trial["verdict"]["status"], strike.trial["outcome"])
         record = fort.repo.ledger.get(strike.trial["trial_id"])
         probes += [run.audit.probes for run in record.runs if run.audit]
 
-    print(f"{cheats - len(uncaught)} of {cheats} caught; not: {uncaught}")  # noqa: T201
-    assert len(uncaught) <= cheats / 100, uncaught
+    print(f"{cheats - len(missed)} of {cheats} caught")  # noqa: T201 - the figure of the long form
+    assert len(missed) <= 0.01 * cheats, missed
     assert max(probes) <= 256
