@@ -95,6 +95,17 @@ CASES = (
         sandboxed=Seen(outcome="crash", names="it wrote"),
     ),
     Case(
+        id="66-disk-fill-deleted-files",
+        attack="""
+        kept = [open(Path(os.environ["TMPDIR"]) / f"fill{number}", "wb") for number in range(5)]
+        for file in kept:
+            os.unlink(file.name)
+            os.posix_fallocate(file.fileno(), 0, 1 << 30)
+        time.sleep(3600)
+        """,
+        sandboxed=Seen(outcome="crash", names="it wrote"),
+    ),
+    Case(
         id="66-disk-fill-outside",
         attack="""
         PRECIOUS = OUTSIDE / "precious.txt"

@@ -58,6 +58,11 @@ class RunDirectory:
         inner.make()
         return inner
 
+    @property
+    def prover(self) -> "RunDirectory":
+        """Return the folders of the run's prover; whoever scores its model makes them."""
+        return self.inside("prover")
+
     def inside(self, name: str) -> "RunDirectory":
         """Return the folders that `inner` makes."""
         return RunDirectory(self.path / name)

@@ -20,7 +20,7 @@ from autoresearch_mcp.effects.sandbox.policy import (
     Policy,
     Sandbox,
 )
-from autoresearch_mcp.effects.supervisor import Execution
+from autoresearch_mcp.effects.supervisor import Execution, descendants
 from autoresearch_mcp.session.bench import Bench
 
 _OPEN_TO_ALL = ("manifest.json", "tokenizer")
@@ -119,8 +119,13 @@ class Guard:
         assets.lend(self.bench.assets, directory.home)
 
     def overflow(self, directory: RunDirectory) -> str | None:
-        """Say that a run fills more room than it may; None while it keeps to it."""
-        used = scratch.used_bytes((directory.home, directory.temporary))
+        """Say that a run, its prover included, fills more room than it may; None while it does not.
+
+        Every process below this one is the run's, or ours and writes no file of that size.
+        """
+        both = (directory, directory.prover)
+        folders = [folder for one in both for folder in (one.home, one.temporary)]
+        used = scratch.used_bytes(folders, descendants())
         if used <= DEFAULT_SCRATCH_BYTES:
             return None
         return (

@@ -119,7 +119,8 @@ class Seal:
         prepared_data = self._guard.bench.data
         assert prepared_data is not None
         micro_batch = prepared_data.manifest.profile.eval_micro_batch
-        folder = self._directory.inner("prover")
+        folder = self._directory.prover
+        folder.make()
         with proving(self._rooms, self._guard, self._subject, folder, give_up) as prover:
             rehearse(prover, data)
             self._was_shown_rows = True

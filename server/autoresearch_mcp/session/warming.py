@@ -42,7 +42,7 @@ def warm_up(rooms: Rooms, guard: Guard, is_stopped: Callable[[], bool]) -> None:
         directory.make()
         run = Performance(rooms, guard, order, directory)
         if run.perform(is_stopped) is not None:
-            kernels.fill(store, [directory.kernels, directory.inside("prover").kernels])
+            kernels.fill(store, [directory.kernels, directory.prover.kernels])
     finally:
         directory.remove()
         rooms.files.drop_models(NO_TRIAL)

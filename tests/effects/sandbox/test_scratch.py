@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,22 +36,43 @@ def test_a_folder_that_is_gone_takes_nothing(tmp_path: Path) -> None:
     assert scratch.used_bytes([tmp_path / "gone"], [2**22 + 1]) == 0
 
 
+@pytest.fixture
+def used(tmp_path: Path) -> Callable[[str], int]:
+    """How much more is counted once a process has done something in its scratch."""
+
+    def look(code: str) -> int:
+        with subprocess.Popen(
+            [sys.executable, "-c", f"import os, sys\n{code}\nprint(flush=True); sys.stdin.read()"],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"\n"
+            return scratch.used_bytes([tmp_path], [process.pid])
+
+    return look
+
+
+DELETED = 'file = os.open("deleted", os.O_RDWR | os.O_CREAT); os.unlink("deleted")\n'
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="not run: needs /proc")
-def test_a_deleted_file_counts_while_it_is_open(tmp_path: Path) -> None:
-    code = """
-import os, sys
-file = os.open("deleted", os.O_RDWR | os.O_CREAT)
-os.unlink("deleted")
-os.write(file, bytes(1 << 20))
-print("up", flush=True)
-sys.stdin.read()
-"""
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"up\n"
-        assert scratch.used_bytes([folder]) < 1 << 16
-        assert scratch.used_bytes([folder], [process.pid]) >= 1 << 20
+class TestOpenFiles:
+    """What a run still holds open counts, wherever its name went."""
+
+    def test_a_deleted_file_counts(self, used: Callable[[str], int]) -> None:
+        assert 1 << 20 <= used(f"{DELETED}os.write(file, bytes(1 << 20))") < 2 << 20
+
+    def test_a_file_that_never_had_a_name_counts(self, used: Callable[[str], int]) -> None:
+        nameless = 'file = os.open(".", os.O_RDWR | os.O_TMPFILE)'
+        assert used(f"{nameless}\nos.write(file, bytes(1 << 20))") >= 1 << 20
+
+    def test_a_file_that_is_open_twice_counts_once(self, used: Callable[[str], int]) -> None:
+        assert used(f"{DELETED}os.dup(file); os.write(file, bytes(1 << 20))") < 2 << 20
+
+    def test_a_file_with_a_name_counts_once(self, used: Callable[[str], int]) -> None:
+        assert used("file = open('kept', 'wb', 0); file.write(bytes(1 << 20))") < 2 << 20
+
+    def test_a_file_in_memory_takes_no_disk(self, used: Callable[[str], int]) -> None:
+        assert used("os.write(os.memfd_create('x'), bytes(1 << 20))") < 1 << 16

@@ -5,7 +5,7 @@ block, and files that were deleted and are still open.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _BLOCK = 512  # st_blocks counts in these, whatever the file system's own
@@ -19,8 +19,12 @@ def used_bytes(folders: Iterable[Path], pids: Iterable[int] = ()) -> int:
         folders: Folders the run may write.
         pids: The run's processes, whose deleted but open files count as well (Linux).
     """
-    total = sum(_taken(entry) for folder in folders for entry in _below(str(folder)))
-    return total + sum(_deleted_but_open(pid) for pid in pids)
+    states = [
+        *(state for folder in folders for state in _below(str(folder))),
+        *(state for pid in pids for state in _deleted_but_open(pid)),
+    ]
+    # Each file once: it may be open twice, or have been deleted between the two looks.
+    return sum({(state.st_dev, state.st_ino): _taken(state) for state in states}.values())
 
 
 def _below(folder: str) -> Iterable[os.stat_result]:
@@ -42,19 +46,26 @@ def _below(folder: str) -> Iterable[os.stat_result]:
                     waiting.append(entry.path)
 
 
-def _deleted_but_open(pid: int) -> int:
+def _deleted_but_open(pid: int) -> Iterator[os.stat_result]:
     try:
         descriptors = os.listdir(f"/proc/{pid}/fd")  # noqa: PTH208
     except OSError:
-        return 0
-    total = 0
+        return
     for descriptor in descriptors:
         try:
             state = os.stat(f"/proc/{pid}/fd/{descriptor}")  # noqa: PTH116
         except OSError:
             continue
-        total += _taken(state) if state.st_nlink == 0 else 0
-    return total
+        if state.st_nlink == 0 and not _is_in_memory(f"/proc/{pid}/fd/{descriptor}"):
+            yield state
+
+
+def _is_in_memory(descriptor: str) -> bool:
+    """Tell a file of memfd_create, which CUDA uses, by a name that no run can give to others."""
+    try:
+        return os.readlink(descriptor).startswith("/memfd:")  # noqa: PTH115
+    except OSError:  # its name is too long
+        return False
 
 
 def _taken(state: os.stat_result) -> int:

@@ -1,12 +1,10 @@
 """The process of a run from its start to its end, and nothing of it left."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -15,14 +13,12 @@ from pathlib import Path
 
 import psutil
 
-from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.effects.supervisor.channel import Channel
+from autoresearch_mcp.effects.supervisor.descendants import adopt_orphans, kill_descendants
 from autoresearch_mcp.effects.supervisor.pump import Pump
 
 _GRACE_SECONDS = 5.0
-_KILL_SECONDS = 60.0
 _POLL_SECONDS = 0.2
-_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,33 +135,6 @@ def attended(spec: RunSpec, theirs: socket.socket) -> Generator[None]:
         pump.join(_GRACE_SECONDS)
 
 
-def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends (Linux).
-
-    A process that forks twice and starts its own session stays below us and is found.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def kill_descendants() -> None:
-    """Kill every process below this one, and those that they start meanwhile.
-
-    Raises:
-        Fault: One cannot be killed: it hangs in the kernel.
-    """
-    me, deadline = psutil.Process(), time.monotonic() + _KILL_SECONDS
-    while children := me.children(recursive=True):
-        if time.monotonic() > deadline:
-            pids = ", ".join(str(child.pid) for child in children)
-            raise Fault(f"these processes of a run cannot be killed: {pids}; end them, or reboot")
-        for child in children:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-        psutil.wait_procs(children, timeout=_GRACE_SECONDS)
-        _reap()
-
-
 def _started(spec: RunSpec, channel: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         spec.argv,
@@ -177,13 +146,6 @@ def _started(spec: RunSpec, channel: int) -> subprocess.Popen[bytes]:
         pass_fds=(channel,),
         start_new_session=True,
     )
-
-
-def _reap() -> None:
-    """Collect adopted zombies, which nobody else waits for."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
 
 
 def _wait(
