@@ -6,14 +6,8 @@ import pytest
 
 from autoresearch_mcp.core.caps import in_words, reached
 from autoresearch_mcp.core.protocol_schema import MiningLoop
-from autoresearch_mcp.core.trial import (
-    Outcome,
-    OutcomeKind,
-    Phase,
-    TrialRecord,
-    Verdict,
-    VerdictStatus,
-)
+from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Phase, TrialRecord
+from autoresearch_mcp.core.verdict import Verdict, VerdictStatus
 
 BEGAN = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

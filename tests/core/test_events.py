@@ -19,16 +19,8 @@ from autoresearch_mcp.core.events import (
     TrialEvent,
 )
 from autoresearch_mcp.core.steps import IllegalStep, advance
-from autoresearch_mcp.core.trial import (
-    Outcome,
-    OutcomeKind,
-    Phase,
-    ProcessId,
-    Role,
-    TrialRecord,
-    Verdict,
-    VerdictStatus,
-)
+from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Phase, ProcessId, Role, TrialRecord
+from autoresearch_mcp.core.verdict import Verdict, VerdictStatus
 
 NOW = "2026-11-23T12:00:00+00:00"
 GOOD = Outcome(kind=OutcomeKind.MEASURED, value=1.5, reason="val_bpb 1.500000")

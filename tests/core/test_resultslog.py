@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 
 from autoresearch_mcp.core import resultslog
 from autoresearch_mcp.core.protocol_schema import ResultsLog
-from autoresearch_mcp.core.trial import (
-    Outcome,
-    OutcomeKind,
-    Phase,
-    TrialRecord,
-    Verdict,
-    VerdictStatus,
-)
+from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Phase, TrialRecord
+from autoresearch_mcp.core.verdict import Verdict, VerdictStatus
 
 COLUMNS = ("commit", "val_bpb", "memory_gb", "status", "description")
 Format = Literal["tsv", "csv", "jsonl"]

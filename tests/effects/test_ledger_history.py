@@ -32,16 +32,8 @@ from autoresearch_mcp.core.events import (
 from autoresearch_mcp.core.measurement import Direction
 from autoresearch_mcp.core.setting import Setting
 from autoresearch_mcp.core.steps import IllegalStep, advance
-from autoresearch_mcp.core.trial import (
-    Move,
-    Outcome,
-    OutcomeKind,
-    ProcessId,
-    Role,
-    TrialRecord,
-    Verdict,
-    VerdictStatus,
-)
+from autoresearch_mcp.core.trial import Move, Outcome, OutcomeKind, ProcessId, Role, TrialRecord
+from autoresearch_mcp.core.verdict import Verdict, VerdictStatus
 from autoresearch_mcp.effects.ledger import Changed, Ledger
 
 RESEARCHES = ("autoresearch/one", "autoresearch/two")

@@ -5,7 +5,8 @@ from datetime import datetime
 from itertools import takewhile
 
 from autoresearch_mcp.core.protocol_schema import MiningLoop
-from autoresearch_mcp.core.trial import OutcomeKind, TrialRecord, VerdictStatus
+from autoresearch_mcp.core.trial import OutcomeKind, TrialRecord
+from autoresearch_mcp.core.verdict import VerdictStatus
 
 _NOT_COUNTED = frozenset({OutcomeKind.INTERRUPTED, OutcomeKind.CANCELLED})
 

@@ -8,7 +8,8 @@ from autoresearch_mcp.core.audit import Finding
 from autoresearch_mcp.core.certificate import Interval
 from autoresearch_mcp.core.noise import NO_NOISE, Noise
 from autoresearch_mcp.core.setting import Setting
-from autoresearch_mcp.core.trial import Move, Outcome, ProcessId, Role, Value, Verdict
+from autoresearch_mcp.core.trial import Move, Outcome, ProcessId, Role, Value
+from autoresearch_mcp.core.verdict import Verdict
 
 
 class ResearchStarted(Value):

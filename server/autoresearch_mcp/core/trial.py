@@ -12,8 +12,8 @@ from enum import StrEnum
 from pydantic import Field
 
 from autoresearch_mcp.core.audit import Finding
-from autoresearch_mcp.core.case import Preset
 from autoresearch_mcp.core.value import Value
+from autoresearch_mcp.core.verdict import Verdict, VerdictStatus
 
 
 class Phase(StrEnum):
@@ -182,40 +182,6 @@ class Run(Value):
     """None while the run is under way."""
     audit: Finding | None = None
     """What a second process made of its claims; None where nothing asked for that."""
-
-
-class VerdictStatus(StrEnum):
-    """What the court decided."""
-
-    KEEP = "keep"
-    DISCARD = "discard"
-    INCONCLUSIVE = "inconclusive"
-
-
-class Evidence(Value):
-    """The figures that a verdict rests on: core/case.py says what each is."""
-
-    preset: Preset
-    odds: float | None = None
-    noise: float | None = None
-    noise_df: float = 0.0
-    runs: int = 0
-    incumbent_runs: int = 0
-    simpler: bool = False
-    pull: float = 0.0
-
-
-class Verdict(Value):
-    """The decision on a trial, in plain words and in figures."""
-
-    status: VerdictStatus
-    reason: str
-    gain: float | None = None
-    """Improvement over the incumbent in metric units; positive is better in both directions."""
-    evidence: Evidence | None = None
-    """None where no runs were weighed."""
-    operator: str | None = None
-    """Why the operator decided otherwise than the rule; None where the rule decided."""
 
 
 class ProcessId(Value):

@@ -10,7 +10,8 @@ from textwrap import fill, shorten
 from autoresearch_mcp.core import resultslog
 from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import Applying, Done, Exported
-from autoresearch_mcp.core.trial import Move, TrialRecord, VerdictStatus
+from autoresearch_mcp.core.trial import Move, TrialRecord
+from autoresearch_mcp.core.verdict import VerdictStatus
 from autoresearch_mcp.effects.workspace import Conflict
 from autoresearch_mcp.session.recipe import Recipe, recipe_of
 from autoresearch_mcp.session.rooms import Rooms

@@ -18,15 +18,9 @@ from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.evaluation import EvaluationData
 from autoresearch_mcp.core.events import Audited, AuditStarted, RunFinding
 from autoresearch_mcp.core.outcomes import SETUP
-from autoresearch_mcp.core.trial import (
-    Outcome,
-    OutcomeKind,
-    Role,
-    Run,
-    TrialRecord,
-    VerdictStatus,
-)
+from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Role, Run, TrialRecord
 from autoresearch_mcp.core.trust import confirmed, examined, unaudited
+from autoresearch_mcp.core.verdict import VerdictStatus
 from autoresearch_mcp.effects import prepared, processes, rundir
 from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.effects.sealing import Dialogue, ProverEnded

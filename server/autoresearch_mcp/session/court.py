@@ -11,16 +11,8 @@ from autoresearch_mcp.core.measurement import Measurement
 from autoresearch_mcp.core.noise import Noise
 from autoresearch_mcp.core.protocol_schema import Protocol
 from autoresearch_mcp.core.sampling import aggregate
-from autoresearch_mcp.core.trial import (
-    Evidence,
-    Outcome,
-    OutcomeKind,
-    Timing,
-    TrialRecord,
-    TrustLevel,
-    Verdict,
-    VerdictStatus,
-)
+from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Timing, TrialRecord, TrustLevel
+from autoresearch_mcp.core.verdict import Evidence, Verdict, VerdictStatus
 from autoresearch_mcp.effects.ledger import EndedRun, Ledger
 from autoresearch_mcp.session.rooms import Options, Rooms
 

@@ -4,7 +4,8 @@ from typing import Literal
 
 from autoresearch_mcp.core.errors import Refusal
 from autoresearch_mcp.core.events import Overruled
-from autoresearch_mcp.core.trial import OutcomeKind, Phase, TrialRecord, VerdictStatus
+from autoresearch_mcp.core.trial import OutcomeKind, Phase, TrialRecord
+from autoresearch_mcp.core.verdict import VerdictStatus
 from autoresearch_mcp.session import applying
 from autoresearch_mcp.session.answers import AppliedView
 from autoresearch_mcp.session.rooms import Rooms

@@ -8,14 +8,8 @@ from autoresearch_mcp.core.budget import Budget
 from autoresearch_mcp.core.outcomes import SETUP
 from autoresearch_mcp.core.progress import parse_progress
 from autoresearch_mcp.core.reasons import odds_text
-from autoresearch_mcp.core.trial import (
-    Outcome,
-    OutcomeKind,
-    Phase,
-    TrialRecord,
-    Verdict,
-    VerdictStatus,
-)
+from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Phase, TrialRecord
+from autoresearch_mcp.core.verdict import Verdict, VerdictStatus
 from autoresearch_mcp.session import advice
 from autoresearch_mcp.session.answers import (
     BudgetView,

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.events import Certified, ResearchStarted
 from autoresearch_mcp.core.measurement import Direction
-from autoresearch_mcp.core.trial import TrialRecord, Verdict
+from autoresearch_mcp.core.trial import TrialRecord
+from autoresearch_mcp.core.verdict import Verdict
 from autoresearch_mcp.effects.ledger.opening import connected
 
 _ANY = 2**63 - 1
