@@ -66,13 +66,17 @@ def build(
     environment: dict[str, str],
     prepared: Path,
 ) -> Builder:
-    """Builds worlds around copies of the data, each with a venv of its own."""
+    """Builds worlds around copies of the data, each with a venv of its own.
+
+    The server's options may name the world's own {folder}.
+    """
 
     def built(*options: str, baseline: str = TRAIN) -> AbstractAsyncContextManager[Arena]:
         folder = tmp_path_factory.mktemp("arena").resolve()
         shutil.copytree(prepared, folder / "data")
         _make_venv(folder / "venv")
         sandbox, *more = options or (sandboxes[0],)
+        more = [one.format(folder=folder) for one in more]
         return arena_at(folder, environment, sandbox, *more, baseline=baseline)
 
     return built

@@ -34,7 +34,14 @@ SOURCES = {
     "a generator of random's": "import random; print(random.Random(42).random())",
     "numpy number": "import numpy as np; np.random.seed(np.int64(42)); print(np.random.rand())",
     "numpy state": "import numpy as np; print(np.random.RandomState(42).rand())",
-    "numpy bits": "import numpy as np; print(np.random.Generator(np.random.PCG64(42)).random())",
+    **{
+        f"numpy {made}": f"import numpy as np; print(np.random.{made}.random_raw())"
+        for made in (
+            *("Philox(42)", "Philox()", "Philox(key=42)", "Philox(None, None, 42)"),
+            "Philox(key=np.array([4, 2]), counter=7)",
+        )
+    },
+    "numpy bits": "import numpy as np; print(np.random.Generator(np.random.Philox(42)).random())",
     "numpy sequence": (
         "import numpy as np; print(np.random.default_rng(np.random.SeedSequence(42)).random())"
     ),
@@ -58,6 +65,35 @@ def test_two_seeds_of_the_recipe_stay_two_seeds(script: Path) -> None:
     script.write_text("import random, sys; random.seed(int(sys.argv[1])); print(random.random())")
 
     assert launch(script, "1") != launch(script, "2")
+
+
+def test_two_keys_of_the_recipe_stay_two_keys(script: Path) -> None:
+    script.write_text(
+        "import sys, numpy as np; print(np.random.Philox(key=int(sys.argv[1])).random_raw())"
+    )
+
+    assert launch(script, "1") != launch(script, "2")
+
+
+def test_a_seed_and_a_key_are_refused_by_numpy_as_ever(script: Path) -> None:
+    script.write_text(
+        "import numpy as np\n"
+        "try:\n    np.random.Philox(1, key=2)\n"
+        "except ValueError:\n    print('refused')\n"
+    )
+
+    assert launch(script) == "refused\n"
+
+
+def test_no_bit_generator_of_numpys_is_left_out(script: Path) -> None:
+    script.write_text(
+        "import numpy as np\n"
+        "kinds = [one for one in vars(np.random).values() if isinstance(one, type)\n"
+        "         and issubclass(one, np.random.BitGenerator)]\n"
+        "print(sorted(one.__name__ for one in kinds if one.__module__.startswith('numpy')))\n"
+    )
+
+    assert launch(script) == "['BitGenerator']\n"
 
 
 def test_the_script_sees_itself_as_the_program(script: Path) -> None:

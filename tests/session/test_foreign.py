@@ -230,6 +230,46 @@ async def test_an_asset_is_readable_at_its_place_below_the_runs_own_home(
     assert "nowhere does not exist" in missing
 
 
+@pytest.mark.parametrize(
+    ("named", "below"),
+    [(None, ""), ("deep/set", "deep/set/"), ("deep/set/holdout", "none of it")],
+)
+async def test_the_holdout_of_a_prepared_data_set_is_hidden_in_an_asset_and_foreign_data_is_not(
+    game: RecipeRepo, home: Path, bare_python: Path, named: str | None, below: str
+) -> None:
+    asset = home / ".cache" / "autoresearch"  # what a recipe with data of its own is lent anyway
+    ours = json.dumps({"data_id": "x", "harness_sha256": "y", "source": "web"})
+    files = {
+        **{f"deep/set/{name}": "1" for name in ("holdout/rows.npy", "train/rows.npy")},
+        "deep/set/manifest.json": ours,
+        "deep/web/shard.parquet": "1",
+        **{f"theirs/{name}": "1" for name in ("holdout/rows.npy", "web/shard.parquet")},
+        "theirs/manifest.json": json.dumps({"source": "web"}),
+    }
+    for name, content in files.items():
+        (asset / name).parent.mkdir(parents=True, exist_ok=True)
+        (asset / name).write_text(content)
+    seen = {name for name in files if name.startswith(below)}
+    seen -= {"deep/set/holdout/rows.npy", "deep/web/shard.parquet"}
+    look = f"""
+import os
+def reads(name):
+    try:
+        return bool(open(os.path.expanduser("~/.cache/autoresearch/" + name)).read())
+    except OSError:
+        return False
+found = {{name for name in {sorted(files)!r} if reads(name)}}
+SIZE = 1 if found == {seen or set()!r} else found
+"""
+    game.write("lib/sizes.py", look)
+    game.commit_all("Look at the data")
+    options = () if named is None else ("--asset", str(asset / named))
+    async with drive(game, *options, python=bare_python) as agent:
+        baseline = await agent.trial("baseline")
+
+    assert baseline["outcome"]["value"] == 10, baseline
+
+
 async def test_an_import_that_is_not_declared_is_refused_where_the_protocol_says_so(
     game: RecipeRepo, bare_python: Path
 ) -> None:

@@ -43,8 +43,8 @@ def add_trial_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="PATH",
         help="data outside the repository that runs may read, at the same place below their own "
-        "HOME; may be given again (default: ~/.cache/autoresearch for a recipe that prepares its "
-        "own data)",
+        "HOME, holdouts of prepared data apart; may be given again (default: ~/.cache/autoresearch "
+        "for a recipe that prepares its own data)",
     )
     parser.add_argument(
         "--trials-at-once",

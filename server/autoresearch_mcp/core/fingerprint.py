@@ -1,7 +1,7 @@
 """Names for sources: by their bytes, and by what they compute apart from the seed.
 
-Two candidates that differ in comments, layout, docstrings or the number given to a seed function
-are the same arm of the comparison: their runs are repeats of one thing, not two ideas.
+Two candidates that differ in comments, layout, docstrings or a seed are the same arm of the
+comparison: their runs are repeats of one thing, not two ideas.
 """
 
 import ast
@@ -10,7 +10,8 @@ import warnings
 from collections.abc import Iterator
 from typing import cast
 
-_SEED_CALLS = frozenset({"seed", "key", "manual_seed", "default_rng", "PRNGKey"})
+from autoresearch_mcp.core.seedliterals import seed_literals
+
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _MASK = "int:seed"
 
@@ -23,11 +24,11 @@ def fingerprint(source: str) -> str:
 def arm_fingerprint(source: str) -> str:
     """Return the SHA-256 of the code without comments, layout, docstrings and seed literals.
 
-    Seed literals are the integers in the arguments of calls named seed, key, manual_seed,
-    default_rng or PRNGKey. A source that is not Python has its plain fingerprint.
+    Seed literals are the integers that a library's own seed function is given (seedliterals.py).
+    A source that is not Python has its plain fingerprint.
 
     Example:
-        >>> a, b = "mx.random.seed(42)", "mx.random.seed( 137 )  # luckier"
+        >>> a, b = "import random; random.seed(42)", "import random; random.seed( 137 )  # luckier"
         >>> arm_fingerprint(a) == arm_fingerprint(b)
         True
     """
@@ -48,45 +49,33 @@ def _tokens(tree: ast.AST) -> Iterator[str]:
 
     Empty fields are left out, so that fields which later versions of Python add change nothing.
     """
-    stack: list[tuple[object, bool]] = [(tree, False)]
+    seeds = seed_literals(tree)
+    stack: list[object] = [tree]
     while stack:
-        node, masked = stack.pop()
+        node = stack.pop()
         if isinstance(node, ast.Constant):
-            yield _constant(node.value, masked)
+            yield _constant(node.value, id(node) in seeds)
         elif isinstance(node, ast.AST):
             yield f"({type(node).__name__}"
-            stack.append((")", False))
-            stack.extend(reversed(list(_fields(node, masked))))
+            stack.append(")")
+            stack.extend(reversed(list(_fields(node))))
         elif isinstance(node, list):
             yield "["
-            stack.append(("]", False))
-            items = cast("list[object]", node)
-            stack.extend((item, masked) for item in reversed(items))
+            stack.append("]")
+            stack.extend(reversed(cast("list[object]", node)))
         else:
             yield str(node)
 
 
-def _fields(node: ast.AST, masked: bool) -> Iterator[tuple[object, bool]]:
-    is_call = isinstance(node, ast.Call)
-    inner = _is_seed_call(node) if is_call else masked
+def _fields(node: ast.AST) -> Iterator[object]:
     for name, value in ast.iter_fields(node):
         if value is None or value == []:
             continue
-        yield f".{name}", False
+        yield f".{name}"
         if name == "body" and isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, False):
-            yield node.body[1:], False
+            yield node.body[1:]
         else:
-            yield value, inner and not (is_call and name == "func")
-
-
-def _is_seed_call(node: ast.AST) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
-    match node.func:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return name in _SEED_CALLS
-        case _:
-            return False
+            yield value
 
 
 def _constant(value: object, masked: bool) -> str:

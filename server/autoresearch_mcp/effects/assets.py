@@ -42,14 +42,6 @@ def fingerprint(assets: tuple[Path, ...]) -> str | None:
     return digest.hexdigest()[:16]
 
 
-def holdouts(assets: tuple[Path, ...]) -> Iterator[Path]:
-    """Yield folders of prepared data sets that no run may ever read."""
-    for asset in assets:
-        for folder in asset.glob("*/holdout"):
-            if (folder.parent / "manifest.json").exists():
-                yield folder
-
-
 def lend(assets: tuple[Path, ...], home: Path) -> None:
     """Let each asset of the user's home appear at the same place in a run's own."""
     for asset in assets:

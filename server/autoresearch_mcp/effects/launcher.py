@@ -34,13 +34,16 @@ _GENERATORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("random", ("Random",)),
     (
         "numpy.random",
-        ("RandomState", "SeedSequence", "PCG64", "PCG64DXSM", "MT19937", "SFC64"),
+        ("RandomState", "SeedSequence", "PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"),
     ),
 )
 """Module -> the classes that take a seed as their first argument."""
 
 _PLAIN = (int, float, str, bytes, bytearray, list, tuple, type(None))
 """Types of seeds."""
+
+_PHILOX_ARGUMENTS = 3
+"""Seed, counter, key; nothing else that is wrapped takes as many."""
 
 
 def main(arguments: list[str]) -> None:
@@ -118,16 +121,22 @@ def mix(trial_seed: int, asked: object) -> int:
 
 
 def _mixing(original: Callable[..., Any], trial_seed: int) -> Callable[..., Any]:
-    def seeded(*args: Any, **named: Any) -> Any:
-        name = next((name for name in ("seed", "a", "x", "entropy") if name in named), None)
-        # No seed asked for means fresh entropy: a run must not have any.
-        asked: Any = named.pop(name) if name else args[0] if args else None
+    def mixed(asked: Any) -> Any:
         if hasattr(asked, "tolist"):  # numpy's numbers and arrays
             asked = asked.tolist()
         # Anything but plain data is a generator, which has been seeded already.
         plain = any(isinstance(asked, kind) for kind in _PLAIN)
-        seed = mix(trial_seed, asked) if plain else asked
-        return original(seed, *args[1:], **named)
+        return mix(trial_seed, asked) if plain else asked
+
+    def seeded(*args: Any, **named: Any) -> Any:
+        if len(args) == _PHILOX_ARGUMENTS:
+            args, named["key"] = args[:-1], args[-1]
+        if named.get("key") is not None:  # Philox's, instead of a seed
+            return original(*args, **{**named, "key": mixed(named["key"])})
+        name = next((name for name in ("seed", "a", "x", "entropy") if name in named), None)
+        # No seed asked for means fresh entropy: a run must not have any.
+        asked: Any = named.pop(name) if name else args[0] if args else None
+        return original(mixed(asked), *args[1:], **named)
 
     return seeded
 

@@ -3,8 +3,10 @@
 from __future__ import annotations  # array[int] is a type from Python 3.12 on
 
 import hashlib
+import json
 import os
 from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -47,6 +49,30 @@ def find(harness_sha256: str, cache: Path) -> PreparedData | None:
         if manifest.harness_sha256 == harness_sha256:
             found.append(PreparedData(file.parent, manifest))
     return max(found, key=lambda data: data.manifest.created_at, default=None)
+
+
+def sets_around(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the folder of every data set, of any version, that lies at, below or above a path."""
+    for path in paths:
+        real = path.resolve()
+        below = (Path(folder) for folder, _, _ in os.walk(real))
+        yield from (folder for folder in (*real.parents, *below) if _source(folder) is not None)
+
+
+def never_readable(folder: Path) -> tuple[Path, ...]:
+    """Return the parts of a data set that no run may read: the holdout, and what it was made of."""
+    source = _source(folder)
+    made_of = (folder.parent / source,) if source else ()  # where prepare.py downloads it to
+    return (folder / "holdout", *made_of)
+
+
+def _source(folder: Path) -> str | None:
+    """Return the name of what a data set was made of; None where no data set lies here."""
+    try:
+        found = json.loads((folder / _MANIFEST).read_bytes())
+        return Path(found["source"]).name if found["data_id"] and found["harness_sha256"] else None
+    except (OSError, ValueError, LookupError, TypeError):  # there is none, or it is not ours
+        return None
 
 
 def evaluation_data(data: PreparedData, *, holdout: bool = False) -> EvaluationData | None:

@@ -1,6 +1,6 @@
 """What a run may touch, and how much its result can be trusted for it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import psutil
 from autoresearch_mcp.core.document import size_bytes
 from autoresearch_mcp.core.protocol_schema import SandboxPreferences
 from autoresearch_mcp.core.trial import Trust, TrustLevel
-from autoresearch_mcp.effects import assets, launcher
+from autoresearch_mcp.effects import assets, launcher, prepared
 from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.effects.sandbox import files, probe, scratch
 from autoresearch_mcp.effects.sandbox.policy import (
@@ -76,14 +76,30 @@ class Guard:
         """Return what one run may do: read its recipe and its data, write its own scratch."""
         bench = self.bench
         open_data = (*_OPEN_TO_RUNS, *(() if self.seals else (_VALIDATION,)))
-        assets_read = [asset.resolve() for asset in bench.assets]
-        run = self._policy(directory, open_data, assets_read)
+        hidden = tuple(self._hidden_in_assets())
+        lent = [asset.resolve() for asset in bench.assets]
+        readable = [path for path in lent if not any(path.is_relative_to(one) for one in hidden)]
+        run = self._policy(directory, open_data, readable)
         return replace(
             run,
-            masked=(*run.masked, *assets.holdouts(bench.assets)),
+            masked=(*run.masked, *hidden),
             network=bench.has_network,
             subprocesses=bench.recipe.command.kind == "argv",
         )
+
+    def _hidden_in_assets(self) -> Iterator[Path]:
+        """Yield what of prepared data sets stays hidden, though an asset may lie around or inside.
+
+        Where the server evaluates, the run gets its own data set from us and all others are made
+        of the same text, the validation rows' among it. A recipe with data of its own reads ours
+        but for the holdouts.
+        """
+        if self.seals and self.bench.data is not None:
+            yield self.bench.data.folder.parent.resolve()
+        for folder in prepared.sets_around(self.bench.assets):
+            yield from prepared.never_readable(folder)
+            if self.seals:
+                yield folder
 
     def prover_policy(self, directory: RunDirectory, model: Path) -> Policy:
         """Return what a prover may do: read its model and the recipe, and no data at all."""
