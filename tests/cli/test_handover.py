@@ -208,7 +208,7 @@ async def test_finish_can_be_repeated_and_research_goes_on_after_it(
     assert [change["trial_id"] for change in last["kept"]] == [2, 5]
     assert last["log_commit"] is None  # the kept trial's commit has every row
     assert repo.git("status", "--porcelain") == ""
-    assert [row[3] for row in repo.log_rows()] == ["keep", "keep", "discard", "discard", "keep"]
+    assert [row[3] for row in repo.log_rows()] == ["keep", "keep", "discard", "crash", "keep"]
 
 
 async def test_finish_waits_for_a_verdict_to_be_carried_out_or_does_it(

@@ -114,7 +114,7 @@ async def test_a_crash_is_data_with_a_null_value_and_the_end_of_its_log(
     assert "ZeroDivisionError" in trial["log_tail"]
     assert "ZeroDivisionError" in shown["log"]
     _, value, memory, status, description = recipe.log_rows()[-1]
-    assert (value, memory, status) == ("", "", "discard")  # the protocol's crashStatus
+    assert (value, memory, status) == ("", "", "crash")
     assert description.startswith("divide by zero [crash: ZeroDivisionError")
     assert recipe.read("train.py") == TRAIN
 
@@ -143,7 +143,7 @@ async def test_the_hard_timeout_ends_a_run(connect: Connect, recipe: RecipeRepo)
 
     assert trial["outcome"]["kind"] == "timeout"
     assert "hard limit is 2 s" in trial["outcome"]["reason"]
-    assert [row[3] for row in recipe.log_rows()] == ["keep", "discard"]
+    assert [row[3] for row in recipe.log_rows()] == ["keep", "crash"]
 
 
 async def test_every_answer_says_which_budget_is_in_force(connect: Connect) -> None:

@@ -163,9 +163,9 @@ async def test_without_a_bundle_a_record_names_none(connect: Connect, recipe: Re
     assert "protocol_bundle" not in recipe.ledger.get(1).model_dump_json(exclude_defaults=True)
 
 
-@pytest.mark.parametrize(("policy", "row"), [("crash", "crash"), ("discard", "discard")])
-async def test_the_log_calls_a_crash_what_the_protocol_has_it_become(
-    connect: Connect, recipe: RecipeRepo, policy: str, row: str
+@pytest.mark.parametrize("policy", ["crash", "discard"])
+async def test_a_crash_is_a_crash_in_the_log_and_discarded_at_once_where_the_protocol_says_so(
+    connect: Connect, recipe: RecipeRepo, policy: str
 ) -> None:
     recipe.edit_protocol(lambda p: p["safety"].update(crashStatus=policy))
     async with connect() as agent:
@@ -176,5 +176,5 @@ async def test_the_log_calls_a_crash_what_the_protocol_has_it_become(
     assert trial["outcome"]["kind"] == listed["status"] == "crash"
     assert ("discards what crashes" in trial["outcome"]["hint"]) == (policy == "discard")
     commit, value, _, status, description = recipe.log_rows()[-1]
-    assert (commit, value, status) == (recipe.ledger.get(2).candidate[:7], "", row)
+    assert (commit, value, status) == (recipe.ledger.get(2).candidate[:7], "", "crash")
     assert description == "value 1 / 0 [crash: ZeroDivisionError: division by zero]"

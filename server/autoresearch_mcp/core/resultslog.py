@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from autoresearch_mcp.core.protocol_schema import ResultsLog, Safety
+from autoresearch_mcp.core.protocol_schema import ResultsLog
 from autoresearch_mcp.core.trial import OutcomeKind, TrialRecord
 
 _SHORT_HASH = 7
@@ -17,7 +17,6 @@ _MB_PER_GB = 1024
 _MEMORY_METRIC = "peak_vram_mb"
 _FORMULA = ("=", "+", "-", "@")
 _SMALL = 1e-3
-_AS_IT_IS = Safety()
 
 
 class _Figure(NamedTuple):
@@ -32,11 +31,7 @@ _Row = Sequence[_Cell]
 
 
 def render(
-    before: bytes | None,
-    log: ResultsLog,
-    metric: str,
-    trials: Iterable[TrialRecord],
-    safety: Safety = _AS_IT_IS,
+    before: bytes | None, log: ResultsLog, metric: str, trials: Iterable[TrialRecord]
 ) -> bytes:
     """Return the results log in the protocol's format: tsv, csv or jsonl.
 
@@ -47,14 +42,12 @@ def render(
             column stays empty.
         metric: Name of the primary metric.
         trials: The research run's trials, oldest first; undecided ones are left out.
-        safety: The protocol's: where its crashStatus is discard, that is a crash's status here;
-            the description has the kind and the reason either way.
     """
     write, columns = _WRITERS[log.format], log.columns
     kept = before.decode(errors="replace").rstrip("\n") if before else ""
     header = "" if log.format == "jsonl" else write(columns, columns)
     rows = [
-        write(columns, [_cell(trial, column, metric, safety) for column in columns])
+        write(columns, [_cell(trial, column, metric) for column in columns])
         for trial in trials
         if trial.verdict is not None and trial.outcome is not None
     ]
@@ -99,7 +92,7 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if set(text) & set(',"') else text
 
 
-def _cell(trial: TrialRecord, column: str, metric: str, safety: Safety) -> _Cell:
+def _cell(trial: TrialRecord, column: str, metric: str) -> _Cell:
     outcome = trial.outcome
     if column == metric:
         value = outcome.value if outcome else None
@@ -108,17 +101,12 @@ def _cell(trial: TrialRecord, column: str, metric: str, safety: Safety) -> _Cell
     known: dict[str, Callable[[TrialRecord], _Cell]] = {
         "commit": lambda t: t.candidate[:_SHORT_HASH],
         "memory_gb": _memory_gb,
-        "status": lambda t: _status(t, safety),
+        "status": status,
         "description": _description,
     }
     if column in known:
         return known[column](trial)
     return _Figure(outcome.secondary.get(column) if outcome else None, "{:g}")
-
-
-def _status(trial: TrialRecord, safety: Safety) -> str:
-    word = status(trial)
-    return "discard" if word == "crash" and safety.crash_status == "discard" else word
 
 
 def _memory_gb(trial: TrialRecord) -> _Figure:

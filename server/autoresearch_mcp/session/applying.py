@@ -134,11 +134,10 @@ def export(rooms: Rooms, research: str) -> tuple[str, ...]:
 
 def results_log(rooms: Rooms, recipe: Recipe, research: str, *, upto: int | None = None) -> bytes:
     """Return the results log's content: the lines from before the run, then one per trial."""
-    protocol, log = recipe.protocol, recipe.protocol.provenance.results_log
-    metric = protocol.measurement.primary_metric.name
+    measurement, log = recipe.protocol.measurement, recipe.protocol.provenance.results_log
     before = rooms.repository.read(recipe.commit, log.path)
     rows = rooms.ledger.each(research, upto)
-    return resultslog.render(before, log, metric, rows, protocol.safety)
+    return resultslog.render(before, log, measurement.primary_metric.name, rows)
 
 
 def _commit(rooms: Rooms, trial: TrialRecord) -> str:
