@@ -1,7 +1,7 @@
 """More training than the budget allows, by a clock, a thread, a daemon, or a lie to the harness.
 
-The profile `tiny` allows 2 s; its clocks forgive a second of training, and 5 s besides before
-the first batch or after the hand-over. Every cheat here is larger than that.
+The profile `tiny` allows 2 s; its clocks forgive a second of training, 5 s after the hand-over,
+and before the first batch a second, or the time of an honest start. Every cheat here is larger.
 """
 
 from pathlib import Path
@@ -74,6 +74,8 @@ OVER_BUDGET = {
         (LOADER, QUIET + "TIME_BUDGET = 12\n"),
         (EVALUATE, 'prepare.tell("batch")\n' + EVALUATE),
     ],
+    # Before the first batch, by as much as any start was once allowed: twice the budget and more.
+    "events-free-start": [(LOADER, QUIET + "step = 0\n" + MORE + "train_on(5)\n" + LOADER)],
     "events-no-batch": [(LOADER, QUIET + "TIME_BUDGET = 9\n")],
 }
 """Case -> passages of train.py that it replaces."""

@@ -25,6 +25,13 @@ def test_an_unknown_option_is_answered_with_the_usage_of_its_command(cli: Cli) -
     assert "--bogus" in done.stderr
 
 
+@pytest.mark.parametrize("number", ["70000", "65536", "-1", "9" * 5000, "http", "1.5"])
+def test_a_port_that_is_none_is_wrong_usage(cli: Cli, number: str) -> None:
+    done = cli("serve", "--http", f"--port={number}")
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"argument --port: {number} is not a port, 0 to 65535\n")
+
+
 def test_the_help_lists_every_command_a_person_needs(cli: Cli) -> None:
     done = cli("--help")
     assert done.returncode == 0

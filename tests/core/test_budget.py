@@ -69,6 +69,36 @@ def test_every_clock_holds(timing: Timing, baselines: tuple[Timing, ...], kept: 
     assert (reason is None) is kept, reason
 
 
+QUICK, LOADED = (
+    Timing(total=40, startup=startup, training=30.2, claimed=30) for startup in (1.5, 3.0)
+)
+
+
+@pytest.mark.parametrize(
+    ("timing", "baselines", "kept"),
+    [
+        # What was free before the first batch: 5 s, a sixth of such a budget.
+        (Timing(total=44, startup=1.5 + 4.5, training=30.9), (QUICK,), False),
+        (Timing(total=44, startup=1.5 + 2.5, training=30.9), (QUICK,), False),
+        # An honest run on a machine that is busy where it was idle for the baseline.
+        (Timing(total=42, startup=3.5, training=30.4), (QUICK,), True),
+        (Timing(total=42, startup=5.0, training=30.4), (QUICK, LOADED), True),
+        (Timing(total=42, startup=5.2, training=30.4), (QUICK, LOADED), False),
+        # A start of no time at all may take a second all the same, a long one no more than 5.
+        (Timing(total=42, startup=1.2, training=30.7), (Timing(total=40, startup=0.2),), True),
+        (Timing(total=42, startup=1.4, training=30.9), (Timing(total=40, startup=0.2),), False),
+        (Timing(total=90, startup=44.9, training=30.9), (Timing(total=80, startup=40.0),), True),
+        (Timing(total=90, startup=45.2, training=30.9), (Timing(total=80, startup=40.0),), False),
+    ],
+)
+def test_what_a_start_may_take_is_on_the_budgets_scale(
+    timing: Timing, baselines: tuple[Timing, ...], kept: bool
+) -> None:
+    reason = overrun(timing, Budget(30, 120, "profile cpu"), baselines)
+
+    assert (reason is None) is kept, reason
+
+
 def test_what_a_run_claims_decides_nothing() -> None:
     timing = Timing(total=500, startup=5, training=450, claimed=299.9)
 

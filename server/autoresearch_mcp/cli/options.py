@@ -16,6 +16,8 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # n
 _MOST = 2**31
 """More trials than anybody will run; SQLite takes no larger number than 2**63."""
 
+_HIGHEST_PORT = 65535
+
 
 def add_trial_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the commands that run and judge trials."""
@@ -107,6 +109,18 @@ def whole(text: str) -> int:
     """
     if not (text.isascii() and text.isdecimal() and 0 < int(text) < _MOST):
         raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """Read the number of a TCP port, 0 for a free one.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(_HIGHEST_PORT))
+    if not is_number or int(text) > _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is not a port, 0 to {_HIGHEST_PORT}")
     return int(text)
 
 

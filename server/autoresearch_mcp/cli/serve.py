@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoresearch_mcp.cli.options import Commands, add_trial_options, positive, rooms_of
+from autoresearch_mcp.cli.options import Commands, add_trial_options, port, positive, rooms_of
 from autoresearch_mcp.effects.processes import identify
 from autoresearch_mcp.effects.token import token_at
 from autoresearch_mcp.session.statefolder import state_folder
@@ -52,7 +52,7 @@ def register(commands: Commands, common: argparse.ArgumentParser) -> None:
     web = parser.add_argument_group("HTTP", "instead of stdio, for several clients at once")
     web.add_argument("--http", action="store_true", help="serve streamable HTTP at /mcp")
     web.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
-    web.add_argument("--port", type=int, default=8765, help="default: %(default)s; 0: a free one")
+    web.add_argument("--port", type=port, default=8765, help="default: %(default)s; 0: a free one")
     web.add_argument("--public", action="store_true", help="allow an address others can reach")
     web.add_argument(
         "--token-file",
