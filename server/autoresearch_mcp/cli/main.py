@@ -2,30 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from autoresearch_mcp.cli import (
-    certify,
-    demo,
-    doctor,
-    finish,
-    init,
-    install,
-    ledger,
-    overrule,
-    prepare,
-    protocol,
-    report,
-    restore,
-    serve,
-    setup,
-    show,
-    status,
-    tools,
-    trial,
-)
 from autoresearch_mcp.cli.options import Commands
 from autoresearch_mcp.core.errors import Fault, Refusal
 
@@ -35,25 +16,13 @@ _FAULT = 3
 _INTERRUPTED = 130
 
 _COMMANDS = (
-    demo,
-    init,
-    setup,
-    prepare,
-    protocol,
-    serve,
-    status,
-    show,
-    restore,
-    overrule,
-    certify,
-    report,
-    finish,
-    install,
-    ledger,
-    doctor,
-    tools,
-    trial,
+    *("demo", "init", "setup", "prepare", "protocol", "serve", "status", "show", "restore"),
+    *("overrule", "certify", "report", "finish", "install", "uninstall", "ledger", "doctor"),
+    *("tools", "_trial"),
 )
+"""In the order in which --help tells of them."""
+_MODULES = {"uninstall": "install", "_trial": "trial"}
+"""Where a command is in a module of another name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,14 +38,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser, commands = _parser()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser, commands = _parser(_modules(arguments))
     options, unknown = parser.parse_known_args(arguments)
     if unknown:  # the command's own usage says what there is, not the whole program's
         commands.choices[options.command_name].error(f"unrecognized arguments: {' '.join(unknown)}")
     return options
 
 
-def _parser() -> tuple[argparse.ArgumentParser, Commands]:
+def _modules(arguments: Sequence[str]) -> Iterable[str]:
+    """Return the module of the command that is named first; all of them where none is.
+
+    The others stay unloaded: together they take as long to load as all that the server does itself.
+    """
+    named = [name for name in arguments[:1] if name in _COMMANDS]
+    return dict.fromkeys(_MODULES.get(name, name) for name in named or _COMMANDS)
+
+
+def _parser(modules: Iterable[str]) -> tuple[argparse.ArgumentParser, Commands]:
     parser = argparse.ArgumentParser(
         prog="autoresearch-mcp",
         description="Let a coding agent drive machine-learning research while the server judges.",
@@ -91,7 +70,8 @@ def _parser() -> tuple[argparse.ArgumentParser, Commands]:
     commands = parser.add_subparsers(
         title="commands", dest="command_name", metavar="COMMAND", required=True
     )
-    for module in _COMMANDS:
+    for name in modules:
+        module = import_module(f"autoresearch_mcp.cli.{name}")
         module.register(commands, _common())
     return parser, commands
 

@@ -1,6 +1,7 @@
 """`autoresearch-mcp serve`: speak MCP over stdio or HTTP."""
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -65,6 +66,8 @@ def register(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    # What is loaded now stays: looking through it for garbage, again and again, only takes time.
+    gc.disable()
     # Loading the SDK takes most of a second: commands that need no MCP do without it.
     from autoresearch_mcp.tools import build_server  # noqa: PLC0415
     from autoresearch_mcp.tools.server import LONG  # noqa: PLC0415
@@ -78,6 +81,8 @@ def _serve(options: argparse.Namespace) -> int:
         read_only=options.read_only,
         tasks=LONG if options.tasks == "auto" else frozenset(),
     )
+    gc.freeze()
+    gc.enable()
     # The server holds nothing that needs tidying: trials are processes of their own, and
     # the ledger survives any death. Ending at once beats waiting for the client's stdin.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

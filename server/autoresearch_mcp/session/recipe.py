@@ -54,15 +54,16 @@ class Recipe:
             Fault: protocol.json is not committed or not valid, or its surface or harness
                 names no tracked file.
         """
-        text = repository.read(commit, PROTOCOL_FILE)
-        if text is None:
+        entries = {entry.path: entry for entry in repository.tree(commit)}
+        if PROTOCOL_FILE not in entries:
             raise Fault(
                 f"{PROTOCOL_FILE} is not committed at the top of {repository.root}: "
                 "write one, commit it, and try again"
             )
+        text = repository.content(entries[PROTOCOL_FILE])
         protocol = anchored(parse_protocol(text.decode(errors="replace")))
         surface = Surface.of(protocol)
-        tracked = [entry.path for entry in repository.tree(commit)]
+        tracked = [*entries]
         files = surface.files(tracked)
         if not files:
             globs = ", ".join(protocol.mutable_surface.allowed_globs)
@@ -70,7 +71,7 @@ class Recipe:
         for path in protocol.immutable_harness.paths:
             if not any(matches(glob, name) for glob in covering([path]) for name in tracked):
                 raise Fault(f"immutableHarness.paths names {path!r}, but no tracked file is that")
-        contents = {path: repository.read(commit, path) or b"" for path in surface.harness(tracked)}
+        contents = {path: repository.content(entries[path]) for path in surface.harness(tracked)}
         folder = protocol.execution.cwd.rstrip("/")
         if folder != "." and not any(path.startswith(f"{folder}/") for path in tracked):
             raise Fault(f"execution.cwd is {folder!r}, but no tracked file is in that folder")

@@ -113,8 +113,12 @@ class Repository:
 
     def read(self, commit: str, path: str) -> bytes | None:
         """Read a file of a commit, byte for byte; None where it is absent."""
-        blobs = {entry.path: entry.oid for entry in self.tree(commit, path)}
-        return self.git.run("cat-file", "blob", blobs[path]) if path in blobs else None
+        found = next((entry for entry in self.tree(commit, path) if entry.path == path), None)
+        return None if found is None else self.content(found)
+
+    def content(self, entry: Entry) -> bytes:
+        """Read a file that `tree` has listed."""
+        return self.git.run("cat-file", "blob", entry.oid)
 
     def staged(self, *paths: str) -> dict[str, str]:
         """Read which blobs the user's own index holds for some paths.
