@@ -30,7 +30,7 @@ def run(
             hard_timeout=hard_timeout,
         )
         ended = supervisor.execute(spec, channel, watch)
-    return ended, spec.log.read_bytes()
+    return ended, spec.log.read_bytes() if spec.log.is_file() else b""
 
 
 def survivors(tmp_path: Path) -> list[psutil.Process]:
@@ -152,6 +152,15 @@ def test_a_log_past_its_cap_keeps_its_start_and_its_end(
     assert b" bytes of the log are not kept]\nnoise" in log
     assert len(log) < 70_000
     assert ended.dropped_bytes > 1_000_000
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="not run: macOS has no full device")
+def test_a_log_that_the_disk_has_no_room_for_is_told_and_stops_nobody(tmp_path: Path) -> None:
+    (tmp_path / "run.log").symlink_to("/dev/full")
+    ended, _ = run(tmp_path, "for n in range(100_000): print('noise', n)\nraise SystemExit(3)")
+
+    assert ended.exit_code == 3
+    assert ended.log_problem == "No space left on device"
 
 
 def test_what_the_harness_tells_is_timed_on_the_supervisors_clock(tmp_path: Path) -> None:

@@ -86,6 +86,8 @@ class Performance:
         execution = self._execute(lambda: CANCELLED if is_stopped() else self._hopeless())
         if execution.stopped == CANCELLED:
             return None
+        if execution.log_problem:  # what is missing may be the metric: nobody else is to blame
+            raise Fault(f"cannot write {self._log}: {execution.log_problem}")
         if not execution.launched and execution.stopped is None:
             said = self._rooms.files.last_line(self._log)
             raise Fault(f"the run could not be started in its sandbox{said}")

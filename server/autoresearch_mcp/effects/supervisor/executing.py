@@ -55,6 +55,7 @@ class Execution:
         clock_jump: By how many seconds the wall clock ran ahead of the monotonic one: the
             machine slept, or its clock was set.
         dropped_bytes: Output beyond the log's cap.
+        log_problem: Why a part of the log could not be written, None where all of it could.
     """
 
     exit_code: int
@@ -65,6 +66,7 @@ class Execution:
     training: float | None
     clock_jump: float
     dropped_bytes: int
+    log_problem: str | None = None
 
 
 def execute(spec: RunSpec, channel: Channel, watch: Callable[[], str | None]) -> Execution:
@@ -105,6 +107,7 @@ def execute(spec: RunSpec, channel: Channel, watch: Callable[[], str | None]) ->
         training=None if batch is None or handover is None else handover - batch,
         clock_jump=clock_jump,
         dropped_bytes=pump.dropped,
+        log_problem=pump.problem and pump.problem.strerror,
     )
 
 

@@ -1,6 +1,5 @@
 """Output into a log with a cap, its end kept, without ever blocking whoever writes it."""
 
-import contextlib
 import os
 import threading
 from typing import IO
@@ -23,6 +22,8 @@ class Pump(threading.Thread):
         self._log = log
         self.dropped = 0
         """Bytes read beyond the cap."""
+        self.problem: OSError | None = None
+        """Why a part of the output is not in the file, where the machine is to blame."""
 
     def run(self) -> None:
         """Copy until nobody holds the pipe's writing end; of the rest, keep the end."""
@@ -40,5 +41,9 @@ class Pump(threading.Thread):
             self._write(b"\n[%d bytes of the log are not kept]\n" % cut + end)
 
     def _write(self, data: bytes) -> None:
-        with contextlib.suppress(OSError):  # a full disk must not stop the run: its log ends
-            self._log.write(data)
+        left = memoryview(data)
+        try:
+            while left:  # a disk that is nearly full takes a part
+                left = left[self._log.write(left) :]
+        except OSError as error:  # the pipe is read on: whoever writes it is not to blame
+            self.problem = error
