@@ -99,9 +99,9 @@ class Conductor:
         """Wait for the machine, execute the runs, record outcome and verdict."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
-        is_measured, report = self._trial.phase is Phase.MEASURED, processes.identify()
-        kind = Resumed if is_measured else Queued
-        self._rooms.ledger.append(kind(trial=self._id, process=report))
+        is_measured = self._trial.phase is Phase.MEASURED
+        reported = Resumed if is_measured else Queued
+        self._rooms.ledger.append(reported(trial=self._id, process=processes.identify()))
         try:
             leases = lease_paths(self._rooms.options.trials_at_once)
             with locks.hold(*leases, while_waiting=self._give_up_if_stopped):
