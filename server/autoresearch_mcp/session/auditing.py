@@ -27,12 +27,16 @@ from autoresearch_mcp.effects.sealing import Dialogue, ProverEnded
 from autoresearch_mcp.session import court
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.guarding import Guard
+from autoresearch_mcp.session.launching import launch, not_started
 from autoresearch_mcp.session.proving import Subject, proving
 from autoresearch_mcp.session.recipe import recipe_of
 from autoresearch_mcp.session.rooms import Rooms
 
 _SUSPICIOUS_GAIN = 0.2
 """Of the incumbent's value: more than one change of a recipe is known to bring."""
+
+_RESUMPTIONS = 2
+"""How often an audit is gone on with after a death: what kills it each time will go on to."""
 
 _SEED_BITS = 128
 _LEAKY_BASELINE = "the baseline's own answers depend on later tokens: a person must look at it"
@@ -73,14 +77,31 @@ def examine(rooms: Rooms, guard: Guard, trial_id: int, is_stopped: Callable[[], 
     rooms.ledger.append(Audited(trial=trial_id, findings=found, outcome=outcome))
 
 
-def is_due(rooms: Rooms, trial: TrialRecord) -> bool:
-    """Tell whether a measured trial is to be audited before its verdict.
+def goes_on(rooms: Rooms, trial: TrialRecord, death: Outcome) -> bool:
+    """Let another process audit a measured trial whose own has died, if an audit is due.
 
-    Raises:
-        Fault: The recipe's data or interpreter cannot be used.
+    Args:
+        rooms: The recipe's rooms; the caller holds the recipe's lock.
+        trial: The trial.
+        death: Its outcome, should nobody go on.
+
+    Returns:
+        False once nothing more is to be audited, and the verdict can be given.
     """
-    guard = Guard(Bench(rooms, recipe_of(rooms, trial.research)))
-    return _probes_due(rooms, guard, trial) > 0
+    try:
+        guard = Guard(Bench(rooms, recipe_of(rooms, trial.research)))
+        if _probes_due(rooms, guard, trial) == 0:
+            return False
+        if trial.cancel_requested or trial.resumptions >= _RESUMPTIONS:
+            outcome = death
+        elif launch(rooms, trial.id, lambda record: record.resumptions > trial.resumptions):
+            return True
+        else:
+            outcome = faulted(not_started(rooms, trial.id))
+    except (Fault, OSError) as fault:
+        outcome = faulted(fault)
+    rooms.ledger.append(Audited(trial=trial.id, findings=(), outcome=outcome))
+    return False
 
 
 def sweep(trial: TrialRecord) -> None:

@@ -8,16 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from autoresearch_mcp.core.errors import Fault, Refusal
-from autoresearch_mcp.core.events import Audited, Done, Measured
+from autoresearch_mcp.core.events import Done, Measured
 from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Phase, TrialRecord
 from autoresearch_mcp.effects import processes, rundir
-from autoresearch_mcp.session import applying, auditing, court, noisebook
-from autoresearch_mcp.session.launching import launch, not_started
+from autoresearch_mcp.session import applying, court, noisebook
 from autoresearch_mcp.session.recipe import Recipe, recipe_of
 from autoresearch_mcp.session.rooms import Rooms
-
-_RESUMPTIONS = 2
-"""How often an audit is gone on with after a death: what kills it each time will go on to."""
 
 TRIAL_REFS = "refs/autoresearch/trials"
 """Where every candidate that was ever tried stays reachable, by its trial's number."""
@@ -83,30 +79,16 @@ def _interrupt(rooms: Rooms, trial: TrialRecord) -> None:
     # Its server may have died between the ledger's entry and the ref.
     rooms.vault.move(f"{TRIAL_REFS}/{trial.id}", trial.candidate, None)
     _sweep(rooms, recipe_of(rooms, trial.research))
+    # Provers and their sandboxes: a tenth of what a server loads, and seldom needed here.
+    from autoresearch_mcp.session import auditing  # noqa: PLC0415
+
     auditing.sweep(trial)
     if trial.phase is Phase.MEASURED:
-        if _resumed(rooms, trial):
+        if auditing.goes_on(rooms, trial, _death(rooms, trial)):
             return
     elif trial.phase is not Phase.AUDITED:
         rooms.ledger.append(Measured(trial=trial.id, outcome=_death(rooms, trial)))
     conclude(rooms, trial.id)
-
-
-def _resumed(rooms: Rooms, trial: TrialRecord) -> bool:
-    """Let another process audit a measured trial, where that is due; False once it needs none."""
-    try:
-        if not auditing.is_due(rooms, trial):
-            return False
-        if trial.cancel_requested or trial.resumptions >= _RESUMPTIONS:
-            outcome = _death(rooms, trial)
-        elif launch(rooms, trial.id, lambda record: record.resumptions > trial.resumptions):
-            return True
-        else:
-            outcome = auditing.faulted(not_started(rooms, trial.id))
-    except (Fault, OSError) as fault:
-        outcome = auditing.faulted(fault)
-    rooms.ledger.append(Audited(trial=trial.id, findings=(), outcome=outcome))
-    return False
 
 
 def _death(rooms: Rooms, trial: TrialRecord) -> Outcome:
