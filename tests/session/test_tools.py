@@ -291,3 +291,17 @@ async def test_the_longest_answer_stays_under_8_kilobytes(
     # Agent.__call__ holds every answer to the limit; this one has all of it.
     assert len(answer["trials"]) == 5
     assert answer["log"]
+
+
+async def test_a_log_full_of_quotes_fits_into_an_answer(
+    connect: Connect, recipe: RecipeRepo
+) -> None:
+    recipe.write("train.py", "print(('\"' * 80 + '\\n') * 200)\n" + recipe.read("train.py"))
+    recipe.commit_all("A recipe that quotes")
+    async with connect() as agent:  # which counts the bytes of every answer
+        await agent.trial("baseline")
+        page = await agent("get_metrics", trial_id=1, log_first_line=1)
+        end = await agent("get_metrics", trial_id=1, log_lines=100)
+
+    assert '"' * 80 in page["log"]
+    assert "val_bpb:          2.0" in end["log"]

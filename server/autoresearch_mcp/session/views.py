@@ -1,5 +1,6 @@
 """From records to answers: what an agent is shown, and what it is told to do next."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -238,11 +239,19 @@ def _failed_log(rooms: Rooms, trial: TrialRecord) -> str | None:
 def log_text(rooms: Rooms, trial: TrialRecord, request: LogRequest) -> str:
     """Return a part of the candidate's latest log as safe text: a search, a range, or its end."""
     data = rooms.files.read(rooms.files.run_log(trial.id, trial.own_run))
+    text = _part(data, request, _LOG_BYTES)
+    # An answer travels as JSON, in which a quote or a backslash takes two bytes.
+    if len(json.dumps(text, ensure_ascii=False).encode()) > _LOG_BYTES + _LOG_BYTES // 4:
+        text = _part(data, request, _LOG_BYTES // 2)
+    return text
+
+
+def _part(data: bytes, request: LogRequest, most: int) -> str:
     if request.match is not None:
-        return logtext.matching(data, request.match, _LOG_BYTES)
+        return logtext.matching(data, request.match, most)
     if request.first_line is not None:
-        return logtext.excerpt(data, request.first_line, _LOG_BYTES)
-    return logtext.tail(data, _LOG_BYTES, request.lines)
+        return logtext.excerpt(data, request.first_line, most)
+    return logtext.tail(data, most, request.lines)
 
 
 def _gain(verdict: Verdict) -> float | None:
