@@ -13,7 +13,7 @@ from autoresearch_mcp.core.events import Applying, Done, Exported
 from autoresearch_mcp.core.trial import Move, TrialRecord
 from autoresearch_mcp.core.verdict import VerdictStatus
 from autoresearch_mcp.effects.workspace import Conflict
-from autoresearch_mcp.session.recipe import Recipe, recipe_of
+from autoresearch_mcp.session.recipe import Recipe, committed, recipe_of
 from autoresearch_mcp.session.rooms import Rooms
 
 _SUBJECT_CHARACTERS = 72
@@ -118,8 +118,8 @@ def export(rooms: Rooms, research: str) -> tuple[str, ...]:
         present = rooms.workspace.digest(path)
         if present == digest:
             return ()
-        committed = {rooms.repository.read(at, path) for at in (head.commit, recipe.commit)}
-        known = {hashlib.sha256(content).hexdigest() for content in committed if content}
+        versions = {rooms.repository.read(at, path) for at in (head.commit, recipe.commit)}
+        known = {hashlib.sha256(version).hexdigest() for version in versions if version}
         if present not in {None, *known} and not rooms.ledger.knows(research, present or ""):
             return (
                 f"{path} was changed by somebody else and is left alone; to have the server's "
@@ -135,7 +135,7 @@ def export(rooms: Rooms, research: str) -> tuple[str, ...]:
 def results_log(rooms: Rooms, recipe: Recipe, research: str, *, upto: int | None = None) -> bytes:
     """Return the results log's content: the lines from before the run, then one per trial."""
     measurement, log = recipe.protocol.measurement, recipe.protocol.provenance.results_log
-    before = rooms.repository.read(recipe.commit, log.path)
+    before = committed(rooms.repository, recipe.commit, log.path)
     rows = rooms.ledger.each(research, upto)
     return resultslog.render(before, log, measurement.primary_metric.name, rows)
 

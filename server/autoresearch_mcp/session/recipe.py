@@ -112,3 +112,9 @@ def recipe_of(rooms: Rooms, research: str) -> Recipe:
 def recipe_at(repository: Repository, commit: str) -> Recipe:
     """Return the recipe of a commit; a commit never changes, so it is read once."""
     return Recipe.at(repository, commit)
+
+
+@lru_cache(maxsize=64)
+def committed(repository: Repository, commit: str, path: str) -> bytes | None:
+    """Return a small file of a commit, None where it has none; read once, as `recipe_at` does."""
+    return repository.read(commit, path)

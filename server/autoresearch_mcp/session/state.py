@@ -4,15 +4,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 
 from autoresearch_mcp.core import caps
 from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import ResearchStarted
 from autoresearch_mcp.core.protocol import differences
 from autoresearch_mcp.core.trial import TrialRecord
-from autoresearch_mcp.effects.repository import Head, Repository
-from autoresearch_mcp.session.recipe import PROTOCOL_FILE, Recipe, recipe_at
+from autoresearch_mcp.effects.repository import Head
+from autoresearch_mcp.session.recipe import PROTOCOL_FILE, Recipe, committed, recipe_at
 from autoresearch_mcp.session.rooms import Rooms
 
 _SHOWN = 3
@@ -137,7 +136,7 @@ class State:
 
     def incumbent_source(self, path: str) -> bytes:
         """Return a surface file as the branch's head holds it."""
-        content = _committed(self.rooms.repository, self.head.commit, path)
+        content = committed(self.rooms.repository, self.head.commit, path)
         if content is None:
             raise Refusal("surface.path", f"{path} is not in the branch's last commit")
         return content
@@ -163,8 +162,3 @@ def look(rooms: Rooms) -> State:
     started = rooms.ledger.research(head.branch) if head.branch else None
     commit = started.base if started else head.commit
     return State(rooms, recipe_at(rooms.repository, commit), head, started)
-
-
-@lru_cache(maxsize=64)  # of a commit, which never changes; HEAD that names it is read anew
-def _committed(repository: Repository, commit: str, path: str) -> bytes | None:
-    return repository.read(commit, path)
