@@ -4,13 +4,13 @@ import os
 import platform
 from pathlib import Path
 
-import psutil
-
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
 def fingerprint() -> str:
     """Return processor, cores and memory in words that stay the same between two boots."""
+    import psutil  # noqa: PLC0415 - only a run asks, and a server's start does without
+
     gib = round(psutil.virtual_memory().total / 2**30)
     return f"{_processor()}, {os.cpu_count()} cores, {gib} GiB"
 

@@ -1,4 +1,8 @@
-"""Processes told apart by number, start time and boot, so that a reused number fools nobody."""
+"""Processes told apart by number, start time and boot, so that a reused number fools nobody.
+
+psutil is loaded where it is used: a server that starts has, as a rule, no process to look at, and
+loading psutil is a fortieth of its start.
+"""
 
 import contextlib
 import os
@@ -8,8 +12,6 @@ import threading
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-
-import psutil
 
 from autoresearch_mcp.core.trial import ProcessId
 
@@ -45,6 +47,8 @@ def identify(pid: int | None = None) -> ProcessId:
 
 def is_alive(identity: ProcessId) -> bool:
     """Tell whether that very process still runs; a zombie does not."""
+    import psutil  # noqa: PLC0415
+
     try:
         zombie = psutil.Process(identity.pid).status() == psutil.STATUS_ZOMBIE
         return identify(identity.pid) == identity and not zombie
@@ -57,6 +61,8 @@ def kill_users_of(folder: Path) -> None:
 
     That is how a run is found whose supervisor was killed: its scratch is its HOME.
     """
+    import psutil  # noqa: PLC0415
+
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             words = [*process.cmdline(), *process.environ().values()]
@@ -88,6 +94,8 @@ def _started(pid: int) -> str:
     try:
         return stat.read_text(errors="replace").rpartition(")")[2].split()[19]
     except OSError:
+        import psutil  # noqa: PLC0415
+
         # So it does on macOS, by what the clock did since psutil was loaded. psutil tells
         # processes apart by the kernel's figure, which it lets one see as a hash alone: a pair
         # of numbers', the same in every process.
@@ -103,4 +111,6 @@ def _boot() -> str:
         done = subprocess.run(_BOOT_SESSION, capture_output=True, text=True, check=True)
         if found := done.stdout.strip():
             return found
+    import psutil  # noqa: PLC0415
+
     return str(round(psutil.boot_time()))
