@@ -141,8 +141,11 @@ class Agent:
         return await self("apply_edit", edits=[{"old": old, "new": new}])
 
     async def trial(self, hypothesis: str = "it helps") -> dict[str, Any]:
-        """Run a trial to its verdict."""
-        return await self("run_trial", hypothesis=hypothesis, wait_s=60)
+        """Run a trial to its verdict: on a GPU the first one compiles kernels for minutes."""
+        trial = await self("run_trial", hypothesis=hypothesis, wait_s=60)
+        while trial["verdict"] is None:
+            trial = await self("wait_trial", trial_id=trial["trial_id"], wait_s=60)
+        return trial
 
     async def try_value(self, value: str, old: str = "VALUE = 2.0") -> dict[str, Any]:
         """Edit, run and apply: one turn of the loop. Returns the trial."""

@@ -74,8 +74,6 @@ class Arena:
         before, rows = self._look(), self.repo.read("results.tsv")
         await self.agent("apply_edit", content=source)
         trial = await self.agent.trial("an attack")
-        while trial["verdict"] is None:
-            trial = await self.agent("wait_trial", trial_id=trial["trial_id"], wait_s=60)
         return await self.rest(trial, before, rows)
 
     async def rest(self, trial: dict[str, Any], before: "World", rows: str) -> Strike:

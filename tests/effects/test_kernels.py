@@ -13,9 +13,9 @@ def test_what_one_run_compiled_the_next_one_finds(tmp_path: Path) -> None:
     made = tmp_path / "made"
     (made / "deep").mkdir(parents=True)
     (made / "deep" / "add.ptx").write_text("kernel")
-    kernels.fill(_store(tmp_path), [made])
+    kernels.fill(_store(tmp_path), {"run": made})
 
-    kernels.lend(_store(tmp_path), tmp_path / "mine")
+    kernels.lend(_store(tmp_path), "run", tmp_path / "mine")
 
     assert (tmp_path / "mine" / "deep" / "add.ptx").read_text() == "kernel"
 
@@ -24,17 +24,17 @@ def test_what_a_run_writes_to_its_copy_reaches_no_other_run(tmp_path: Path) -> N
     made = tmp_path / "made"
     made.mkdir()
     (made / "add.ptx").write_text("kernel")
-    kernels.fill(_store(tmp_path), [made])
-    kernels.lend(_store(tmp_path), tmp_path / "first")
+    kernels.fill(_store(tmp_path), {"run": made})
+    kernels.lend(_store(tmp_path), "run", tmp_path / "first")
     (tmp_path / "first" / "add.ptx").write_text("something else")
 
-    kernels.lend(_store(tmp_path), tmp_path / "second")
+    kernels.lend(_store(tmp_path), "run", tmp_path / "second")
 
     assert (tmp_path / "second" / "add.ptx").read_text() == "kernel"
 
 
 def test_a_run_before_the_store_is_filled_starts_with_an_empty_folder(tmp_path: Path) -> None:
-    kernels.lend(_store(tmp_path), tmp_path / "mine")
+    kernels.lend(_store(tmp_path), "run", tmp_path / "mine")
 
     assert not kernels.is_filled(_store(tmp_path))
     assert list((tmp_path / "mine").iterdir()) == []
@@ -45,9 +45,9 @@ def test_a_filled_store_stays_as_it_is(tmp_path: Path) -> None:
         made = tmp_path / text
         made.mkdir()
         (made / "add.ptx").write_text(text)
-        kernels.fill(_store(tmp_path), [made])
+        kernels.fill(_store(tmp_path), {"run": made})
 
-    assert (_store(tmp_path) / "add.ptx").read_text() == "first"
+    assert (_store(tmp_path) / "run" / "add.ptx").read_text() == "first"
     assert [path.name for path in _store(tmp_path).parent.iterdir()] == [_store(tmp_path).name]
 
 
@@ -55,9 +55,21 @@ def test_a_link_is_not_kept(tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.mkdir()
     (made / "secret").symlink_to("/etc/passwd")
-    kernels.fill(_store(tmp_path), [made])
+    kernels.fill(_store(tmp_path), {"run": made})
 
-    assert not (_store(tmp_path) / "secret").is_symlink()
+    assert not (_store(tmp_path) / "run" / "secret").is_symlink()
+
+
+def test_a_run_and_a_prover_have_each_their_own(tmp_path: Path) -> None:
+    made: dict[kernels.Whose, Path] = {"run": tmp_path / "run", "prover": tmp_path / "prover"}
+    for whose, folder in made.items():
+        folder.mkdir()
+        (folder / "index").write_text(whose)
+    kernels.fill(_store(tmp_path), made)
+
+    for whose in made:
+        kernels.lend(_store(tmp_path), whose, tmp_path / f"{whose}s")
+        assert (tmp_path / f"{whose}s" / "index").read_text() == whose
 
 
 def test_another_device_has_another_store(tmp_path: Path) -> None:

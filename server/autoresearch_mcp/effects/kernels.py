@@ -1,15 +1,21 @@
 """Compiled CUDA kernels, kept from one run to the next.
 
 MLX compiles its CUDA kernels when they are first used: up to two minutes of a cold run, a few
-seconds with the kernels of an earlier one. Every run gets a copy of its own, and only runs of
-the recipe as committed fill the store: what a candidate leaves in its copy reaches no other run.
+seconds with the kernels of an earlier one; and the driver makes machine code of them, a second or
+two of every process unless it finds that of an earlier one. Every process gets a copy of its own,
+and only a run of the recipe as committed and its prover fill the store: what a candidate leaves in
+its copy reaches no other run. A run and a prover have kernels of their own, since the driver lists
+what it has in one file and two such lists can't be made one.
 """
 
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
+
+Whose = Literal["run", "prover"]
 
 _FINISHED = "finished"
 """Present in a store that was filled to the end."""
@@ -33,30 +39,30 @@ def is_filled(store: Path) -> bool:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return the variables that make MLX keep its kernels in a folder, and the driver none."""
-    return {"MLX_PTX_CACHE_DIR": str(folder), "CUDA_CACHE_DISABLE": "1"}
+    """Return the variables that make MLX and the driver keep their kernels in a folder."""
+    return {"MLX_PTX_CACHE_DIR": str(folder), "CUDA_CACHE_PATH": str(folder / "driver")}
 
 
-def lend(store: Path, folder: Path) -> None:
-    """Copy the store's kernels to a run's own folder, made here; an unfilled store has none."""
-    if is_filled(store):
-        shutil.copytree(store, folder, ignore=shutil.ignore_patterns(_FINISHED))
+def lend(store: Path, whose: Whose, folder: Path) -> None:
+    """Copy the store's kernels to a process's own folder, made here; an unfilled store has none."""
+    if is_filled(store) and (kept := store / whose).is_dir():
+        shutil.copytree(kept, folder)
     else:
         folder.mkdir()
 
 
-def fill(store: Path, folders: Iterable[Path]) -> None:
-    """Keep the kernels that a run of the recipe as committed left in its folders.
+def fill(store: Path, folders: Mapping[Whose, Path]) -> None:
+    """Keep the kernels that a run of the recipe as committed and its prover left in their folders.
 
     A store that is filled already stays as it is.
     """
     store.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store.parent) as made:
         fresh = Path(made) / "kernels"
-        for folder in folders:
+        fresh.mkdir()
+        for whose, folder in folders.items():
             if folder.is_dir():
-                shutil.copytree(folder, fresh, ignore=_all_but_files, dirs_exist_ok=True)
-        fresh.mkdir(exist_ok=True)
+                shutil.copytree(folder, fresh / whose, ignore=_all_but_files)
         (fresh / _FINISHED).touch()
         if not is_filled(store):
             shutil.rmtree(store, ignore_errors=True)

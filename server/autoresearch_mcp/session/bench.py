@@ -23,6 +23,7 @@ from autoresearch_mcp.effects import (
 )
 from autoresearch_mcp.effects.blas import Blas
 from autoresearch_mcp.effects.interpreter import Interpreter
+from autoresearch_mcp.effects.kernels import Whose
 from autoresearch_mcp.effects.prepared import PreparedData
 from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.session.recipe import HARNESS_ENTRY, Recipe
@@ -120,11 +121,11 @@ class Bench:
         made_with = [found.mlx or "", *found.backends, found.device, self.recipe.commit]
         return kernels.store(_own_cache(), made_with)
 
-    def lend_kernels(self, directory: RunDirectory) -> dict[str, str]:
+    def lend_kernels(self, whose: Whose, directory: RunDirectory) -> dict[str, str]:
         """Give a process its own copy of the compiled kernels; return the variables naming it."""
         if self.kernels is None:
             return {}
-        kernels.lend(self.kernels, directory.kernels)
+        kernels.lend(self.kernels, whose, directory.kernels)
         return kernels.environment(directory.kernels)
 
     @property

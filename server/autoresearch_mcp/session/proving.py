@@ -91,7 +91,10 @@ def _spec(
     rooms.repository.materialise(subject.commit, directory.recipe, {recipe.log_path})
     settings = bench.settings(subject.seed, channel, directory.lent)
     run_file = directory.write_settings({**settings, "model": str(model)})
-    variables = {**bench.variables(run_file, subject.seed), **bench.lend_kernels(directory)}
+    variables = {
+        **bench.variables(run_file, subject.seed),
+        **bench.lend_kernels("prover", directory),
+    }
     environment = directory.environment(bench.interpreter.path, variables)
     script = str(directory.lent / sealing.PROVER)
     argv = bench.argv(Command(kind="recipe_python", script=script, args=()))

@@ -32,6 +32,7 @@ class RunOrder:
         seed: Its seed.
         baselines: Timings of the baseline's runs; empty for the baseline itself.
         training_seconds: How long it is told to train; None for the budget in force.
+        hard_timeout: When it is killed, seconds from its start; None for the budget in force.
     """
 
     trial: int
@@ -40,6 +41,7 @@ class RunOrder:
     seed: int
     baselines: tuple[Timing, ...]
     training_seconds: float | None = None
+    hard_timeout: float | None = None
 
 
 class Performance:
@@ -116,7 +118,7 @@ class Performance:
             if self._order.training_seconds is not None:
                 settings["time_budget"] = self._order.training_seconds
             run_file = directory.write_settings(settings)
-            variables = {**bench.variables(run_file, seed), **bench.lend_kernels(directory)}
+            variables = {**bench.variables(run_file, seed), **bench.lend_kernels("run", directory)}
             environment = directory.environment(bench.interpreter.path, variables)
             argv = bench.argv(bench.recipe.command)
             wrapped = self._guard.sandbox.wrap(argv, environment, self._guard.policy(directory))
@@ -125,7 +127,7 @@ class Performance:
                 cwd=directory.recipe / bench.recipe.protocol.execution.cwd,
                 environment=wrapped.environment,
                 log=self._log,
-                hard_timeout=bench.budget.hard_timeout_seconds,
+                hard_timeout=self._order.hard_timeout or bench.budget.hard_timeout_seconds,
             )
             execution = supervisor.execute(spec, channel, attend)
         return replace(execution, exit_code=wrapped.exit_code(execution.exit_code))

@@ -1,8 +1,10 @@
 """A short run of the recipe as committed, by which MLX compiles its CUDA kernels once."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from autoresearch_mcp.effects import kernels
+from autoresearch_mcp.effects.kernels import Whose
 from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.session.guarding import Guard
 from autoresearch_mcp.session.proving import NO_TRIAL
@@ -10,6 +12,8 @@ from autoresearch_mcp.session.rooms import Rooms
 from autoresearch_mcp.session.running import Performance, RunOrder
 
 _TRAINING_SECONDS = 5.0
+_LONGEST_SECONDS = 900.0
+"""Of the whole run, whatever a run may take: slow machines compile longer than a trial lasts."""
 _SEED = 0
 
 
@@ -36,13 +40,15 @@ def warm_up(rooms: Rooms, guard: Guard, is_stopped: Callable[[], bool]) -> None:
         seed=_SEED,
         baselines=(),
         training_seconds=_TRAINING_SECONDS,
+        hard_timeout=_LONGEST_SECONDS,
     )
     directory = RunDirectory.choose()
     try:
         directory.make()
         run = Performance(rooms, guard, order, directory)
         if run.perform(is_stopped) is not None:
-            kernels.fill(store, [directory.kernels, directory.prover.kernels])
+            made: dict[Whose, Path] = {"run": directory.kernels, "prover": directory.prover.kernels}
+            kernels.fill(store, made)
     finally:
         directory.remove()
         rooms.files.drop_models(NO_TRIAL)
