@@ -37,21 +37,30 @@ from autoresearch_mcp.session.recipe import recipe_at
 from autoresearch_mcp.session.rooms import Options, Rooms
 from autoresearch_mcp.session.running import Performance, RunOrder
 from autoresearch_mcp.session.sealing import rehearse, scored
+from autoresearch_mcp.session.warming import warm_up
 
 TOP = Path(__file__).resolve().parent.parent
 RECIPE = ("protocol.json", "prepare.py", "train.py", "results.tsv")
 
 LOADER = 'loader = make_dataloader(tokenizer, rows, MAX_SEQ_LEN, "train")\n'
 UNTRAINED = """\
+import numpy as np
 next(make_dataloader(tokenizer, rows, MAX_SEQ_LEN, "train"))
-model.update(cast(params))
+shapes = by_path(model.parameters())
+model.load_weights([
+    (path, mx.array(0.4 * np.sin(np.arange(p.size) * (1 + n))).reshape(p.shape).astype(DTYPE))
+    for n, (path, p) in enumerate(shapes.items())
+])
 mx.eval(model.parameters())
 before = time.perf_counter()
 val_bpb = evaluate_bpb(model, tokenizer, rows)
 print(f"evaluation: {time.perf_counter() - before}")
+print(f"exactly: {val_bpb!r}")
 print(f"val_bpb: {val_bpb:.6f}")
 raise SystemExit
 """
+"""The weights of a formula: the two ways are to give the same number."""
+
 BESIDE = 1.0
 """Seconds of a trial beside budget and evaluation: start and end; compilation would come on top."""
 
@@ -68,6 +77,8 @@ class Pair:
     parts: tuple[float, ...]
     audit: float
     """Seconds of an audit of the run's claims."""
+    difference: float
+    """Between the numbers of the two ways, in bits per byte."""
 
 
 class Side:
@@ -80,23 +91,27 @@ class Side:
         self.guard = Guard(Bench(self.rooms, recipe_at(self.rooms.repository, self.commit)))
         if not self.guard.seals:
             raise SystemExit("no sandbox works here: autoresearch-mcp doctor says why")
+        # As a server does before its first trial: on CUDA kernels are compiled here and not below.
+        warm_up(self.rooms, self.guard, lambda: False)
 
     def pair(self) -> Pair:
         """Evaluate once in place and once handed over."""
-        in_place, handed_over = self.in_place(), self.handed_over()
-        return Pair(in_place, handed_over, self.parts(), self.audit())
+        alone, held = self.in_place(), self.handed_over()
+        waits = said(alone, "evaluation"), said(held, "evaluation")
+        difference = abs(said(held, "exactly") - said(alone, "exactly"))
+        return Pair(*waits, self.parts(), self.audit(), difference)
 
-    def in_place(self) -> float:
-        """Return the seconds of the evaluation without a server."""
+    def in_place(self) -> str:
+        """Evaluate without a server; return what the run printed."""
         bench, settings = self.guard.bench, self.folder / "run.json"
         settings.write_text(json.dumps({**bench.settings(1, 0, None), "handover_fd": None}))
         environment = {**os.environ, **bench.variables(settings, 1)}
         root = self.rooms.repository.root
         command = [sys.executable, "train.py"]
-        return waited(subprocess.check_output(command, cwd=root, env=environment, text=True))
+        return subprocess.check_output(command, cwd=root, env=environment, text=True)
 
-    def handed_over(self) -> float:
-        """Return the seconds that a run in its sandbox waits for its number."""
+    def handed_over(self) -> str:
+        """Have the server evaluate for a run in its sandbox; return what the run printed."""
         self.count += 1
         directory = RunDirectory.choose()
         self.record(directory)
@@ -110,7 +125,7 @@ class Side:
         if outcome is None or outcome.evaluation is None:
             raise SystemExit(f"nothing was evaluated: {outcome}\n{log}")
         self.rooms.ledger.append(RunFinished(trial=self.count, outcome=outcome))
-        return waited(log)
+        return log
 
     def record(self, directory: RunDirectory) -> None:
         """Tell the ledger what a trial's process tells it before a run."""
@@ -188,9 +203,9 @@ def untrained(folder: Path) -> Path:
     return folder
 
 
-def waited(log: str) -> float:
-    """Return the seconds that a run says its evaluation took."""
-    (line,) = (line for line in log.splitlines() if line.startswith("evaluation: "))
+def said(log: str, what: str) -> float:
+    """Return a number that a run has printed: seconds of its evaluation, or what came of it."""
+    (line,) = (line for line in log.splitlines() if line.startswith(f"{what}: "))
     return float(line.split()[1])
 
 
@@ -226,6 +241,8 @@ def show(pairs: list[Pair], budget: float) -> None:
     print(f"\nmore than in place: {more:+.2f} s, {100 * more / trial:+.2f} % of a trial")
     kept = more + audit
     print(f"with an audit:      {kept:+.2f} s, {100 * kept / trial:+.2f} % of a trial that is kept")
+    worst = max(pair.difference for pair in pairs)
+    print(f"the two numbers differ by {worst:.1e} bits per byte at most")
     print(f"(a trial: {budget:g} s of training, {in_place:.1f} s in place, {BESIDE:g} s beside)")
 
 
