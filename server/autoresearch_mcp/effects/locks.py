@@ -7,7 +7,8 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = (0.01, 0.2)
+"""The first pause between two tries, and the longest."""
 
 
 @contextmanager
@@ -17,16 +18,18 @@ def hold(*paths: Path, while_waiting: Callable[[], None] = lambda: None) -> Gene
     Args:
         paths: The lock files; created, with their folders, where missing. They are never
             removed: removing a lock file lets two holders in.
-        while_waiting: Called about five times a second while other processes hold all of
-            them; it may raise to give up waiting.
+        while_waiting: Called at least five times a second or so while other processes hold all
+            of them; it may raise to give up waiting.
     """
     with ExitStack() as opened:
         descriptors = [_open(path, opened) for path in paths]
+        pause, longest = _POLL_SECONDS
         # In order, so that one that a stricter neighbour waits for is the first to be taken.
         while not any(map(_try, descriptors)):
             while_waiting()
             # flock has no timeout, and a blocking call could not be given up.
-            time.sleep(_POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(2 * pause, longest)
         yield
 
 

@@ -21,7 +21,8 @@ from autoresearch_mcp.tools.tasks import TaskSession
 
 _T = TypeVar("_T")
 
-_POLL_SECONDS = 0.25
+_POLL_SECONDS = (0.02, 0.25)
+"""The shortest and the longest pause between two looks: a tenth of what was waited so far."""
 _NOTIFY_SECONDS = 2.0
 _LONGEST_SECONDS = 3600.0
 
@@ -70,15 +71,15 @@ class Desk:
 
     async def wait(self, ctx: Context, trial_id: int, wait_s: float | None) -> TrialView:
         """Wait for a trial's verdict, telling the client how it goes, for a bounded time."""
-        end = anyio.current_time() + self._limit(ctx, wait_s)
-        notify_at = anyio.current_time()
+        began = notify_at = anyio.current_time()
+        end = began + self._limit(ctx, wait_s)
         show = partial(trials.show, self.rooms, trial_id)
         find = partial(trials.find, self.rooms, trial_id)
         while anyio.current_time() < end and (await self.ask(find)).undecided:
             if anyio.current_time() >= notify_at:
                 await _report(ctx, await self.ask(show))
                 notify_at = anyio.current_time() + _NOTIFY_SECONDS
-            await anyio.sleep(min(_POLL_SECONDS, max(0.0, end - anyio.current_time())))
+            await anyio.sleep(_pause(anyio.current_time() - began, end - began))
         return await self.ask(show)
 
     def _limit(self, ctx: Context, wait_s: float | None) -> float:
@@ -112,6 +113,11 @@ def progress_line(view: TrialView) -> str:
     loss = "" if seen.loss is None else f", loss {seen.loss:.3f}"
     left = "" if seen.seconds_left is None else f", {seen.seconds_left:.0f} s of training left"
     return f"{trial}; step {seen.step}{loss}{left}"
+
+
+def _pause(waited: float, limit: float) -> float:
+    shortest, longest = _POLL_SECONDS
+    return max(0.0, min(max(shortest, waited / 10), longest, limit - waited))
 
 
 async def _report(ctx: Context, view: TrialView) -> None:

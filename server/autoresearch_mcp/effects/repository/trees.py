@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from subprocess import Popen
 
@@ -27,8 +28,12 @@ class Entry:
     """Bytes; None for a submodule, and for content that the repository lacks."""
 
 
+@lru_cache(maxsize=8)
 def list_tree(git: Plumbing, commit: str, *paths: str) -> tuple[Entry, ...]:
-    """List the files of a commit, all of them or those at some paths."""
+    """List the files of a commit, all of them or those at some paths.
+
+    What an object's id stands for never changes, so an answer is remembered for the next call.
+    """
     listed = git.run("ls-tree", "-r", "-z", "--long", "--full-tree", commit, "--", *paths)
     return tuple(_parse(record) for record in os.fsdecode(listed).split("\0") if record)
 
