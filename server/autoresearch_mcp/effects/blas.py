@@ -121,6 +121,21 @@ class _Found(BaseModel):
     system: Path | None
 
 
+def needless(device_kind: str | None) -> Blas | None:
+    """Return what runs get that no BLAS would serve, without asking anybody; None for all others.
+
+    Args:
+        device_kind: Where the recipe's MLX computes: metal, cuda or cpu; None where it has no MLX.
+    """
+    match device_kind:
+        case None:
+            return Blas("none", None, "the recipe's interpreter has no MLX that a BLAS could serve")
+        case "cuda":
+            return Blas("cuda", None, "MLX computes on CUDA")
+        case _:
+            return None
+
+
 def ensure(python: Path, cache: Path) -> Blas:
     """Return the fastest BLAS that can be had, after making its library where needed.
 
@@ -136,10 +151,9 @@ def ensure(python: Path, cache: Path) -> Blas:
     if sys.platform == "darwin":
         return Blas("accelerate", None, "MLX computes with Metal and Apple's Accelerate")
     found = _look(python)
-    if found.cuda:
-        return Blas("cuda", None, "MLX computes on CUDA")
-    if not found.mlx:
-        return Blas("none", None, f"{python} has no MLX that a BLAS could serve")
+    kind = None if not found.mlx else "cuda" if found.cuda else "cpu"
+    if nothing := needless(kind):
+        return nothing
     try:
         library = _renamed_copy(python, found, cache / "blas")
         return Blas("openblas-wheel", library, f"OpenBLAS of the wheel, {library.name}")

@@ -110,7 +110,9 @@ class Bench:
     @cached_property
     def blas(self) -> Blas:
         """Return the BLAS that runs on the CPU are given."""
-        return blas.ensure(self.interpreter.path, _own_cache())
+        found = self.interpreter
+        kind = found.device_kind if found.mlx else None
+        return blas.needless(kind) or blas.ensure(found.path, _own_cache())
 
     @cached_property
     def kernels(self) -> Path | None:

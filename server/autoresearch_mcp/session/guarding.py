@@ -12,6 +12,7 @@ from autoresearch_mcp.core.trial import Trust, TrustLevel
 from autoresearch_mcp.effects import assets, launcher, prepared
 from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.effects.sandbox import files, probe, scratch
+from autoresearch_mcp.effects.sandbox.files import Files
 from autoresearch_mcp.effects.sandbox.policy import (
     DEFAULT_SCRATCH_BYTES,
     DEFAULT_TASKS,
@@ -63,7 +64,8 @@ class Guard:
         wishes = bench.recipe.protocol.environment.sandbox
         self._memory = _memory(options.memory_gib, wishes)
         self._tasks = min(DEFAULT_TASKS, wishes.pids or DEFAULT_TASKS) if wishes else DEFAULT_TASKS
-        self._runtime = files.runtime(bench.interpreter.path)
+        is_bare = isinstance(self.sandbox, Bare)  # then nobody needs to know what may be read
+        self._runtime = Files(read=()) if is_bare else files.runtime(bench.interpreter.path)
 
     @property
     def seals(self) -> bool:
