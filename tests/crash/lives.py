@@ -157,20 +157,23 @@ def wait(rooms: Rooms, trial: int) -> TrialRecord:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         found = trials.find(rooms, trial)
+        _leave_if_widowed()
         if not found.undecided:
             return found
-        if _widowed():
-            os._exit(0)
         if not _lives(found):
             trials.show(rooms, trial)
         assert time.monotonic() < deadline, found
         time.sleep(_POLL_SECONDS)
 
 
-def _widowed() -> bool:
-    """Tell whether the trial of this life has died as it was to: what follows is another's."""
+def _leave_if_widowed() -> None:
+    """End this life where its trial has died as it was to: what follows is another life's.
+
+    Another trial of this one would die as well, as soon as the note of the first death is gone.
+    """
     record = os.environ.get(dying.VARIABLE, "").partition(":")[2]
-    return bool(record) and dying.died(Path(record)).exists()
+    if record and dying.died(Path(record)).exists():
+        os._exit(0)
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,7 @@ class Baseline:
 
     def __call__(self, rooms: Rooms, tell: Callable[[str, object], None]) -> None:
         while True:
+            _leave_if_widowed()
             with rooms.locked():  # whoever has recorded a verdict holds it until all is done
                 settle(rooms)
             if look(rooms).incumbent:
@@ -205,6 +209,7 @@ class Turn:
 
     def __call__(self, rooms: Rooms, tell: Callable[[str, object], None]) -> None:
         while True:
+            _leave_if_widowed()
             state = look(rooms)
             last = state.trials[-1]
             if last.id > self.since and last.undecided:

@@ -97,7 +97,9 @@ def killed(  # noqa: PLR0913, PLR0917 - one experiment in one line
     case: Case, who: str, start: Lab, tmp_path: Path, full: bool, few: slice = slice(4)
 ) -> Iterator[Lab]:
     """Yield labs in which somebody has just died, each at another point."""
-    for _ in range(_REPETITIONS if full else 1):
+    times = _REPETITIONS if full else 1
+    for time in range(times):
+        print(f"{who}: {time} of {times} times done", flush=True)  # noqa: T201 - hours, else silent
         for point in itertools.count(1) if full else _few(case, who)[few]:
             lab = start.copy(tmp_path / "lab")
             live(lab.world, case.act, Death(**{who: point}))
