@@ -60,6 +60,15 @@ def test_a_link_is_not_kept(tmp_path: Path) -> None:
     assert not (_store(tmp_path) / "run" / "secret").is_symlink()
 
 
+def test_a_link_in_place_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "key").write_text("secret")
+    (tmp_path / "made").symlink_to(tmp_path / "precious")
+    kernels.fill(_store(tmp_path), {"run": tmp_path / "made"})
+
+    assert not (_store(tmp_path) / "run").exists()
+
+
 def test_a_run_and_a_prover_have_each_their_own(tmp_path: Path) -> None:
     made: dict[kernels.Whose, Path] = {"run": tmp_path / "run", "prover": tmp_path / "prover"}
     for whose, folder in made.items():

@@ -31,6 +31,15 @@ class EvaluationData:
         """Return the number of tokens."""
         return len(self.token_bytes)
 
+    def meaningless(self, count: int) -> EvaluationData:
+        """Return as many rows of the same length, made of nothing of the real ones.
+
+        Args:
+            count: How many.
+        """
+        row = array("H", [at % self.vocabulary for at in range(len(self.rows[0]))])
+        return EvaluationData((row,) * count, self.token_bytes)
+
 
 def bits_per_byte(losses: Sequence[array[float]], data: EvaluationData) -> float:
     """Return the bits a model needs for a byte of text.

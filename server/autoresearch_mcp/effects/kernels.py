@@ -61,7 +61,7 @@ def fill(store: Path, folders: Mapping[Whose, Path]) -> None:
         fresh = Path(made) / "kernels"
         fresh.mkdir()
         for whose, folder in folders.items():
-            if folder.is_dir():
+            if folder.is_dir() and not folder.is_symlink():
                 shutil.copytree(folder, fresh / whose, ignore=_all_but_files)
         (fresh / _FINISHED).touch()
         if not is_filled(store):

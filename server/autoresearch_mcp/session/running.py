@@ -33,6 +33,7 @@ class RunOrder:
         baselines: Timings of the baseline's runs; empty for the baseline itself.
         training_seconds: How long it is told to train; None for the budget in force.
         hard_timeout: When it is killed, seconds from its start; None for the budget in force.
+        counts: Whether its number does; else its model is shown no validation rows.
     """
 
     trial: int
@@ -42,6 +43,7 @@ class RunOrder:
     baselines: tuple[Timing, ...]
     training_seconds: float | None = None
     hard_timeout: float | None = None
+    counts: bool = True
 
 
 class Performance:
@@ -63,7 +65,9 @@ class Performance:
         subject = Subject(
             trial=order.trial, number=order.number, commit=order.commit, seed=order.seed
         )
-        self._seal = Seal(rooms, guard, subject, directory) if guard.seals else None
+        made_up = not order.counts
+        seal = Seal(rooms, guard, subject, directory, meaningless=made_up)
+        self._seal = seal if guard.seals else None
 
     def perform(self, is_stopped: Callable[[], bool]) -> Outcome | None:
         """Execute the run and say what came of it.

@@ -44,13 +44,21 @@ class Seal:
         guard: What holds the prover.
         subject: The run.
         directory: The run's; the prover's folders are made inside.
+        meaningless: Whether the model is shown rows that mean nothing, because nobody wants its
+            number and what its process leaves is given to others.
     """
 
     def __init__(
-        self, rooms: Rooms, guard: Guard, subject: Subject, directory: RunDirectory
+        self,
+        rooms: Rooms,
+        guard: Guard,
+        subject: Subject,
+        directory: RunDirectory,
+        *,
+        meaningless: bool,
     ) -> None:
         self._rooms, self._guard, self._subject = rooms, guard, subject
-        self._directory = directory
+        self._directory, self._meaningless = directory, meaningless
         self._was_shown_rows = False
         self.result: Evaluation | Unevaluated = _NEVER
         """What came of it so far."""
@@ -110,6 +118,10 @@ class Seal:
             raise Fault(
                 "the prepared data has no rows to evaluate on: run `autoresearch-mcp prepare`"
             )
+        if data and self._meaningless:
+            # One full micro-batch, and one as the last may be: kernels are made for shapes.
+            size = data.manifest.profile.eval_micro_batch
+            return found.meaningless(size + len(found.rows) % size)
         return found
 
     def _losses(
@@ -148,8 +160,7 @@ class Seal:
 
 def rehearse(prover: Dialogue, data: EvaluationData) -> None:
     """Show a row that means nothing first: what fails on it may still be told in full."""
-    width = len(data.rows[0])
-    prover.losses([array("H", [at % data.vocabulary for at in range(width)])])
+    prover.losses(list(data.meaningless(1).rows))
 
 
 def scored(prover: Dialogue, data: EvaluationData, micro_batch: int) -> list[array[float]]:

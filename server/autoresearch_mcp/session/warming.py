@@ -21,6 +21,8 @@ def warm_up(rooms: Rooms, guard: Guard, is_stopped: Callable[[], bool]) -> None:
     """Fill the store of compiled kernels, unless that is done or MLX needs none.
 
     The run counts for nothing: a recipe that fails here fails in its first trial, which says why.
+    What its prover leaves goes to all others, those of audits too: it is shown no validation rows,
+    which it could leave for them.
 
     Args:
         rooms: The recipe's rooms.
@@ -41,6 +43,7 @@ def warm_up(rooms: Rooms, guard: Guard, is_stopped: Callable[[], bool]) -> None:
         baselines=(),
         training_seconds=_TRAINING_SECONDS,
         hard_timeout=_LONGEST_SECONDS,
+        counts=False,
     )
     directory = RunDirectory.choose()
     try:
