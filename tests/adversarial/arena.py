@@ -43,6 +43,7 @@ class Arena:
         repo: The recipe under attack.
         agent: The attacker's client.
         sandbox: The sandbox in force, "none" for none.
+        environment: The server's variables.
         join: Starts another server on the recipe, for another client.
     """
 
@@ -50,6 +51,7 @@ class Arena:
     repo: RecipeRepo
     agent: Agent
     sandbox: str
+    environment: dict[str, str]
     join: Callable[[], AbstractAsyncContextManager[Agent]]
 
     @property
@@ -189,4 +191,11 @@ async def arena_at(
     async with join() as agent:
         first = await agent.trial("baseline")
         assert first["outcome"]["kind"] == "measured", first
-        yield Arena(folder=folder, repo=repo, agent=agent, sandbox=sandbox, join=join)
+        yield Arena(
+            folder=folder,
+            repo=repo,
+            agent=agent,
+            sandbox=sandbox,
+            environment=variables,
+            join=join,
+        )

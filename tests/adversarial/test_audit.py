@@ -8,15 +8,13 @@ all rows                           here, and test_metric.py, 16, 19 and 20
 """
 
 import math
-import os
-import signal
 
 import pytest
 
 from autoresearch_mcp.core.trial import Phase, Role, TrialRecord
 from tests.driving import until
 
-from .arena import Arena, Strike
+from .arena import Arena
 from .cases import Seen
 from .conftest import Builder
 from .test_models import peeking, wrapped
@@ -24,7 +22,6 @@ from .variants import FEW, MANY, SOME, brief
 
 pytestmark = pytest.mark.anyio
 
-STEPS = {"audit_started", "audited", "decided"}
 NO_DISTRIBUTION = {
     "half-the-vocabulary": "return self.inner(tokens)[..., :256]",
     "one-dimension-more": "return self.inner(tokens)[..., None]",
@@ -44,37 +41,12 @@ def audited_now(record: TrialRecord) -> bool:
     return record.phase is Phase.MEASURED and record.audit_directory is not None
 
 
-async def begin(fort: Arena, source: str) -> int:
+async def begin(world: Arena, source: str) -> int:
     """Start a trial and return its number once its audit goes on."""
-    await fort.agent("apply_edit", content=source)
-    number = (await fort.agent("run_trial", hypothesis="an audit", wait_s=0))["trial_id"]
-    await until(lambda: audited_now(fort.repo.ledger.get(number)))
+    await world.agent("apply_edit", content=source)
+    number = (await world.agent("run_trial", hypothesis="an audit", wait_s=0))["trial_id"]
+    await until(lambda: audited_now(world.repo.ledger.get(number)))
     return number
-
-
-async def test_an_audit_that_a_death_cut_short_is_made_again(fort: Arena, lab: Arena) -> None:
-    cheat = await dies_while_audited(fort, peeking_at("places % 3 == 0"))
-    honest = await dies_while_audited(lab, brief(FEW))
-
-    Seen(outcome="tampered", names="of row").check(cheat)
-    Seen().check(honest)
-    assert honest.trial["outcome"]["trust"] == "audited"
-
-
-async def dies_while_audited(world: Arena, source: str) -> Strike:
-    """Kill a trial's process in its audit, and see the trial through to its applied verdict."""
-    before = world.look()
-    number = await begin(world, source)
-    process = world.repo.ledger.get(number).process
-    assert process is not None
-    os.kill(process.pid, signal.SIGKILL)
-    ended = await world.agent("wait_trial", trial_id=number, wait_s=60)
-    steps = [event.kind for _, event in world.repo.ledger.events() if event.kind in STEPS]
-
-    assert steps[-4:] == ["audit_started", "audit_started", "audited", "decided"]
-    strike = await world.rest(ended, *before)
-    assert list((world.folder / "tmp").iterdir()) == []
-    return strike
 
 
 async def test_a_trial_can_be_cancelled_during_its_audit(fort: Arena) -> None:

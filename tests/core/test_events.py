@@ -12,6 +12,7 @@ from autoresearch_mcp.core.events import (
     Done,
     Measured,
     Queued,
+    Resumed,
     RunFinished,
     Running,
     RunStarted,
@@ -100,6 +101,17 @@ def test_a_request_to_cancel_changes_no_phase() -> None:
 def test_a_step_out_of_order_is_illegal(events: tuple[TrialEvent, ...]) -> None:
     with pytest.raises(IllegalStep):
         play(*events)
+
+
+def test_only_one_process_goes_on_with_a_measured_trial() -> None:
+    first = Resumed(trial=1, process=QUEUED.process, number=1)
+    second = first.model_copy(update={"number": 2})
+    until_then = (STAGED, QUEUED, RUNNING, MEASURED)
+
+    assert play(*until_then, first, second).resumptions == 2
+    for late in (first, second.model_copy(update={"number": 3})):
+        with pytest.raises(IllegalStep, match="goes on with it already"):
+            play(*until_then, first, late)
 
 
 @given(st.lists(st.sampled_from(WHOLE), max_size=14))

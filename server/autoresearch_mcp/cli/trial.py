@@ -13,9 +13,10 @@ def register(commands: Commands, common: argparse.ArgumentParser) -> None:
     add_trial_options(parser)
     parser.add_argument("trial", type=int)
     parser.add_argument("--server", type=ProcessId.model_validate_json)
+    parser.add_argument("--resumption", type=int)
     parser.set_defaults(command=_trial)
 
 
 def _trial(options: argparse.Namespace) -> int:
-    conduct(rooms_of(options, options.server), options.trial)
+    conduct(rooms_of(options, options.server), options.trial, options.resumption)
     return 0

@@ -8,7 +8,7 @@ from autoresearch_mcp.core.audit import Finding
 from autoresearch_mcp.core.certificate import Interval
 from autoresearch_mcp.core.noise import NO_NOISE, Noise
 from autoresearch_mcp.core.setting import Setting
-from autoresearch_mcp.core.trial import Move, Outcome, ProcessId, Role, Value
+from autoresearch_mcp.core.trial import Choices, Move, Outcome, ProcessId, Role, Value
 from autoresearch_mcp.core.verdict import Verdict
 
 
@@ -56,6 +56,7 @@ class Staged(Value):
     simplification: bool = False
     protocol_bundle: str | None = None
     """The protocol's own name for itself and what goes with it, where it has one."""
+    choices: Choices | None = None
 
 
 class Queued(Value):
@@ -124,6 +125,8 @@ class Resumed(Value):
     kind: Literal["resumed"] = "resumed"
     trial: int
     process: ProcessId
+    number: int | None = None
+    """Which of the trial's resumptions it is, from 1: two processes can't both go on with it."""
 
 
 class AuditStarted(Value):

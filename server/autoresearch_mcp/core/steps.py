@@ -94,6 +94,8 @@ def advance(record: TrialRecord | None, event: TrialEvent, at: str) -> TrialReco
         isinstance(event, RunFinished | HandedOver) and not under_way
     ):
         raise IllegalStep(f"trial {record.id}: {event.kind} cannot follow its last run's state")
+    if isinstance(event, Resumed) and event.number not in {None, record.resumptions + 1}:
+        raise IllegalStep(f"trial {record.id}: another process goes on with it already")
     phase = _LEADS_TO.get(event.kind, record.phase)
     return record.model_copy(update={"phase": phase, **_changes(record, event, at)})
 

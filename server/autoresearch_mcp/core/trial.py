@@ -12,6 +12,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from autoresearch_mcp.core.audit import Finding
+from autoresearch_mcp.core.case import Preset
 from autoresearch_mcp.core.value import Value
 from autoresearch_mcp.core.verdict import Verdict, VerdictStatus
 
@@ -201,6 +202,19 @@ class Move(Value):
     new: str
 
 
+class Choices(Value):
+    """What the operator had chosen for a trial: whoever goes on with it goes by that."""
+
+    python: str
+    """The recipe's interpreter."""
+    evidence: Preset
+    audits_all: bool
+    sandbox: str | None
+    allow_network: bool
+    memory_gib: float | None
+    assets: tuple[str, ...] | None
+
+
 class TrialRecord(Value):
     """A trial as the ledger's events add up to it."""
 
@@ -221,6 +235,7 @@ class TrialRecord(Value):
     simplification: bool = False
     """Whether it is put forward for being simpler, not better."""
     protocol_bundle: str | None = None
+    choices: Choices | None = None
     staged_at: str
     """UTC, ISO 8601."""
     ended_at: str | None = None

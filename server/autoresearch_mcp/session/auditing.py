@@ -40,7 +40,6 @@ _RESUMPTIONS = 2
 
 _SEED_BITS = 128
 _LEAKY_BASELINE = "the baseline's own answers depend on later tokens: a person must look at it"
-
 _EARLIER_RUNS = "runs of an earlier trial count as well, and their models are gone"
 
 
@@ -65,6 +64,8 @@ def examine(rooms: Rooms, guard: Guard, trial_id: int, is_stopped: Callable[[], 
     probes = _probes_due(rooms, guard, trial)
     if probes == 0 or trial.outcome is None:
         return
+    if not guard.seals:
+        raise Fault("an audit needs a sandbox, and --sandbox none is chosen: choose another")
     tolerance = _tolerance(rooms, trial)
     if tolerance is None:
         outcome = unaudited(trial.outcome, _LEAKY_BASELINE)
@@ -94,7 +95,7 @@ def goes_on(rooms: Rooms, trial: TrialRecord, death: Outcome) -> bool:
             return False
         if trial.cancel_requested or trial.resumptions >= _RESUMPTIONS:
             outcome = death
-        elif launch(rooms, trial.id, lambda record: record.resumptions > trial.resumptions):
+        elif _launched(rooms, trial):
             return True
         else:
             outcome = faulted(not_started(rooms, trial.id))
@@ -102,6 +103,13 @@ def goes_on(rooms: Rooms, trial: TrialRecord, death: Outcome) -> bool:
         outcome = faulted(fault)
     rooms.ledger.append(Audited(trial=trial.id, findings=(), outcome=outcome))
     return False
+
+
+def _launched(rooms: Rooms, trial: TrialRecord) -> bool:
+    """Start the process that goes on with a trial; see it, or another one, report."""
+    before = trial.resumptions
+    reported = launch(rooms, trial.id, lambda record: record.resumptions > before, before + 1)
+    return reported is not None
 
 
 def sweep(trial: TrialRecord) -> None:
@@ -211,13 +219,18 @@ class Auditor:
         claim = self._claim(trial, run)
         subject = Subject(trial=trial.id, number=run.number, commit=trial.candidate, seed=run.seed)
         rounds = audit.plan(claim, self._incumbent_losses(trial), probes, seed)
-        try:
-            answers = [*chain(*(self._ask(subject, claim, one, seed) for one in rounds))]
-            found = audit.weigh(answers, tolerance)
-        except ProverEnded as ended:
-            if self._is_stopped():
-                raise Stopped from ended
-            found = audit.unanswered(str(ended), tolerance)
+        for is_last in (False, True):
+            try:
+                answers = [*chain(*(self._ask(subject, claim, one, seed) for one in rounds))]
+                found = audit.weigh(answers, tolerance)
+                break
+            except ProverEnded as ended:
+                if self._is_stopped():
+                    raise Stopped from ended
+                if is_last and trial.baseline:  # nobody's lie, and all others are held to it
+                    raise Fault(f"the baseline could not be audited: {ended}") from ended
+                # Once more: a machine may end it that is short of memory.
+                found = audit.unanswered(str(ended), tolerance)
         return RunFinding(run=run.number, seed=f"{seed:032x}", finding=found)
 
     def _check(self, trial: TrialRecord, run: Run) -> None:

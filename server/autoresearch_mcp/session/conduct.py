@@ -62,9 +62,15 @@ class _Order:
     is_warm_up: bool
 
 
-def conduct(rooms: Rooms, trial_id: int) -> None:
-    """See one trial through to its verdict: a staged one, or a measured one from its audit on."""
-    Conductor(rooms, trial_id).run()
+def conduct(rooms: Rooms, trial_id: int, resumption: int | None = None) -> None:
+    """See one trial through to its verdict: a staged one, or a measured one from its audit on.
+
+    Args:
+        rooms: The recipe's rooms.
+        trial_id: The trial.
+        resumption: Which process it is that goes on with the audit, from 1; None for the first.
+    """
+    Conductor(rooms, trial_id).run(resumption)
 
 
 class Conductor:
@@ -95,30 +101,39 @@ class Conductor:
         research = self._trial.research
         return Pacer(self._guard.bench, self._rooms.ledger, research, self._rule)
 
-    def run(self) -> None:
+    def run(self, resumption: int | None) -> None:
         """Wait for the machine, execute the runs, record outcome and verdict."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
-        is_measured = self._trial.phase is Phase.MEASURED
-        reported = Resumed if is_measured else Queued
-        self._rooms.ledger.append(reported(trial=self._id, process=processes.identify()))
+        self._report(resumption)
         try:
             leases = lease_paths(self._rooms.options.trials_at_once)
             with locks.hold(*leases, while_waiting=self._give_up_if_stopped):
-                if not is_measured:
+                if resumption is None:
+                    self._rooms.ledger.append(Running(trial=self._id))
+                self._check_setting()
+                if resumption is None:
                     self._measure()
                 auditing.examine(self._rooms, self._guard, self._id, self._must_stop)
         except (_Stopped, auditing.Stopped):
-            self._end_with(self._stopped_outcome())
+            outcome = self._stopped_outcome()
+            if self._trial.phase is Phase.MEASURED and outcome.kind is OutcomeKind.INTERRUPTED:
+                return  # what was measured stays: another process goes on with its audit
+            self._end_with(outcome)
         except (Fault, OSError) as fault:
             self._end_with(auditing.faulted(fault))
         # For ever: a result is not lost because somebody is slow.
         with self._rooms.locked(math.inf):
             conclude(self._rooms, self._id)
 
+    def _report(self, resumption: int | None) -> None:
+        me, ledger = processes.identify(), self._rooms.ledger
+        if resumption is None:
+            ledger.append(Queued(trial=self._id, process=me))
+        else:
+            ledger.append(Resumed(trial=self._id, process=me, number=resumption))
+
     def _measure(self) -> None:
-        self._rooms.ledger.append(Running(trial=self._id))
-        self._check_setting()
         warm_up(self._rooms, self._guard, self._must_stop)
         self._rooms.ledger.append(Measured(trial=self._id, outcome=self._race()))
 

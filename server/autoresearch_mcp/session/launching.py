@@ -14,7 +14,10 @@ _POLL_SECONDS = 0.02
 
 
 def launch(
-    rooms: Rooms, trial_id: int, has_reported: Callable[[TrialRecord], bool]
+    rooms: Rooms,
+    trial_id: int,
+    has_reported: Callable[[TrialRecord], bool],
+    resumption: int | None = None,
 ) -> TrialRecord | None:
     """Start a trial's own process and wait for its first entry in the ledger.
 
@@ -22,6 +25,7 @@ def launch(
         rooms: The recipe's rooms.
         trial_id: The trial.
         has_reported: Whether the ledger has that entry.
+        resumption: Which of the trial's resumptions it is, from 1; None for its first process.
 
     Returns:
         The trial; None where the process ended, or took too long, before it reported.
@@ -30,6 +34,7 @@ def launch(
         *(sys.executable, "-m", "autoresearch_mcp", "_trial", str(trial_id)),
         *("--repo", str(rooms.repository.root)),
         *rooms.options.as_arguments(),
+        *([] if resumption is None else ["--resumption", str(resumption)]),
     ]
     process = processes.start(command, rooms.files.process_log(trial_id))
     deadline = time.monotonic() + _REPORT_SECONDS

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoresearch_mcp.core.case import Preset
 from autoresearch_mcp.core.errors import Fault
-from autoresearch_mcp.core.trial import ProcessId
+from autoresearch_mcp.core.trial import Choices, ProcessId, TrialRecord
 from autoresearch_mcp.effects import locks, processes
 from autoresearch_mcp.effects.ledger import Ledger
 from autoresearch_mcp.effects.repository import Repository, Vault
@@ -43,6 +43,37 @@ class Options:
     assets: tuple[Path, ...] | None = None
     trials_at_once: int = 1
     audits_all: bool = False
+
+    def chosen(self, python: Path) -> Choices:
+        """Return what the ledger keeps of them with a trial.
+
+        Args:
+            python: The interpreter that they come to.
+        """
+        assets = None if self.assets is None else tuple(map(str, self.assets))
+        return Choices(
+            python=str(python),
+            evidence=self.preset,
+            audits_all=self.audits_all,
+            sandbox=self.sandbox,
+            allow_network=self.allow_network,
+            memory_gib=self.memory_gib,
+            assets=assets,
+        )
+
+    def with_choices(self, chosen: Choices) -> "Options":
+        """Return the same options but for what was chosen for a trial."""
+        assets = None if chosen.assets is None else tuple(map(Path, chosen.assets))
+        return replace(
+            self,
+            python=Path(chosen.python),
+            preset=chosen.evidence,
+            audits_all=chosen.audits_all,
+            sandbox=chosen.sandbox,
+            allow_network=chosen.allow_network,
+            memory_gib=chosen.memory_gib,
+            assets=assets,
+        )
 
     def as_arguments(self) -> list[str]:
         """Return the command line that gives a trial's process the same options."""
@@ -99,6 +130,15 @@ class Rooms:
             TrialFiles(repository.state),
             options,
         )
+
+    def as_for(self, trial: TrialRecord) -> "Rooms":
+        """Return the same rooms with what the operator had chosen for a trial.
+
+        Whoever finds it without a process may be a command that was told nothing of that.
+        """
+        if trial.choices is None:  # staged before the ledger kept them
+            return self
+        return replace(self, options=self.options.with_choices(trial.choices))
 
     @contextmanager
     def locked(self, patience: float = _PATIENCE_SECONDS) -> Generator[None]:

@@ -73,6 +73,7 @@ def _sweep(rooms: Rooms, recipe: Recipe) -> None:
 
 def _interrupt(rooms: Rooms, trial: TrialRecord) -> None:
     """Record the end of a trial whose process is gone; a measured one still gets its verdict."""
+    rooms = rooms.as_for(trial)
     for run in trial.runs:
         processes.kill_users_of(Path(run.directory))
         rundir.remove(Path(run.directory))

@@ -175,6 +175,7 @@ def _stage(state: State, bench: Bench, candidate: Mapping[str, bytes], idea: _Id
             removed=lines.removed,
             simplification=idea.simplification,
             protocol_bundle=state.recipe.protocol.meta.protocol_bundle_id,
+            choices=rooms.options.chosen(bench.interpreter.path),
         )
 
     return _referenced(rooms, rooms.ledger.append_with(staged))
