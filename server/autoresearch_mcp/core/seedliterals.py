@@ -3,7 +3,8 @@
 What is no seed must never be taken for one, or two ideas would be measured as one. So a function
 counts by what was imported, not by its name, and only while nothing in the file gives that name,
 or a part of it, another meaning. A seed that is not recognised does no harm: the trial's seed is
-mixed into it all the same (effects/launcher.py).
+mixed into it all the same, where random, numpy or mlx is asked (effects/launcher.py). A generator's
+state or key that is set directly is out of reach: what such luck is worth shows on the holdout.
 """
 
 import ast

@@ -36,9 +36,9 @@ on. Nothing can be accepted from it, and no other connected to; with the network
 it can be connected to another program's that listens for this type, which hardly any does.
 
 No sandbox caps what all files of a run take together: `scratch.py` counts, the supervisor ends
-the run; a file that is deleted, closed and still mapped escapes the count. Tasks are capped by
-the kernel, but not for root. The memory limit counts private memory; shared memory is held to it
-plus 4 GiB, and with an accelerator there is none. A run may become another program: it
-stays in its sandbox. What it sees of the machine is what it may read: libraries, /etc/passwd,
-the processor and memory figures of /proc and /sys.
+the run; a file that is deleted and closed, but mapped or under way in a socket of the run's own,
+escapes the count. Tasks are capped by the kernel, but not for root. The memory limit counts private
+memory; shared memory is held to it plus 4 GiB, and with an accelerator there is none. A run may
+become another program: it stays in its sandbox. What it sees of the machine is what it may read:
+libraries, /etc/passwd, the processor and memory figures of /proc and /sys.
 """
