@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from itertools import chain, islice
-from pathlib import Path
 
 from autoresearch_mcp.core import audit
 from autoresearch_mcp.core.audit import Answer, Claim, Round, Tolerance
@@ -21,22 +20,16 @@ from autoresearch_mcp.core.outcomes import SETUP
 from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Role, Run, TrialRecord
 from autoresearch_mcp.core.trust import confirmed, examined, unaudited
 from autoresearch_mcp.core.verdict import VerdictStatus
-from autoresearch_mcp.effects import prepared, processes, rundir
+from autoresearch_mcp.effects import prepared
 from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.effects.sealing import Dialogue, ProverEnded
 from autoresearch_mcp.session import court
-from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.guarding import Guard
-from autoresearch_mcp.session.launching import launch, not_started
 from autoresearch_mcp.session.proving import Subject, proving
-from autoresearch_mcp.session.recipe import recipe_of
 from autoresearch_mcp.session.rooms import Rooms
 
 _SUSPICIOUS_GAIN = 0.2
 """Of the incumbent's value: more than one change of a recipe is known to bring."""
-
-_RESUMPTIONS = 2
-"""How often an audit is gone on with after a death: what kills it each time will go on to."""
 
 _SEED_BITS = 128
 _LEAKY_BASELINE = "the baseline's own answers depend on later tokens: a person must look at it"
@@ -61,7 +54,7 @@ def examine(rooms: Rooms, guard: Guard, trial_id: int, is_stopped: Callable[[], 
         Stopped: The trial is to end.
     """
     trial = rooms.ledger.get(trial_id)
-    probes = _probes_due(rooms, guard, trial)
+    probes = probes_due(rooms, guard, trial)
     if probes == 0 or trial.outcome is None:
         return
     if not guard.seals:
@@ -76,47 +69,6 @@ def examine(rooms: Rooms, guard: Guard, trial_id: int, is_stopped: Callable[[], 
         found = tuple(auditor.finding(trial, run, probes, tolerance) for run in _sealed_runs(trial))
     outcome = _outcome(rooms, trial, found)
     rooms.ledger.append(Audited(trial=trial_id, findings=found, outcome=outcome))
-
-
-def goes_on(rooms: Rooms, trial: TrialRecord, death: Outcome) -> bool:
-    """Let another process audit a measured trial whose own has died, if an audit is due.
-
-    Args:
-        rooms: The recipe's rooms; the caller holds the recipe's lock.
-        trial: The trial.
-        death: Its outcome, should nobody go on.
-
-    Returns:
-        False once nothing more is to be audited, and the verdict can be given.
-    """
-    try:
-        guard = Guard(Bench(rooms, recipe_of(rooms, trial.research)))
-        if _probes_due(rooms, guard, trial) == 0:
-            return False
-        if trial.cancel_requested or trial.resumptions >= _RESUMPTIONS:
-            outcome = death
-        elif _launched(rooms, trial):
-            return True
-        else:
-            outcome = faulted(not_started(rooms, trial.id))
-    except (Fault, OSError) as fault:
-        outcome = faulted(fault)
-    rooms.ledger.append(Audited(trial=trial.id, findings=(), outcome=outcome))
-    return False
-
-
-def _launched(rooms: Rooms, trial: TrialRecord) -> bool:
-    """Start the process that goes on with a trial; see it, or another one, report."""
-    before = trial.resumptions
-    reported = launch(rooms, trial.id, lambda record: record.resumptions > before, before + 1)
-    return reported is not None
-
-
-def sweep(trial: TrialRecord) -> None:
-    """Remove what the audit of a process that died has left."""
-    if trial.audit_directory is not None:
-        processes.kill_users_of(Path(trial.audit_directory))
-        rundir.remove(Path(trial.audit_directory))
 
 
 def faulted(fault: Fault | OSError) -> Outcome:
@@ -135,7 +87,7 @@ def _sealed_runs(trial: TrialRecord) -> list[Run]:
     return [run for run, ended in own if ended and ended.evaluation and ended.value is not None]
 
 
-def _probes_due(rooms: Rooms, guard: Guard, trial: TrialRecord) -> int:
+def probes_due(rooms: Rooms, guard: Guard, trial: TrialRecord) -> int:
     """Return how many probes a trial calls for: none unless it would be kept or is suspicious."""
     if trial.outcome is None or trial.outcome.kind is not OutcomeKind.MEASURED:
         return 0

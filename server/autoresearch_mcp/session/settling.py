@@ -81,11 +81,11 @@ def _interrupt(rooms: Rooms, trial: TrialRecord) -> None:
     rooms.vault.move(f"{TRIAL_REFS}/{trial.id}", trial.candidate, None)
     _sweep(rooms, recipe_of(rooms, trial.research))
     # Provers and their sandboxes: a tenth of what a server loads, and seldom needed here.
-    from autoresearch_mcp.session import auditing  # noqa: PLC0415
+    from autoresearch_mcp.session import resuming  # noqa: PLC0415
 
-    auditing.sweep(trial)
+    resuming.sweep(trial)
     if trial.phase is Phase.MEASURED:
-        if auditing.goes_on(rooms, trial, _death(rooms, trial)):
+        if resuming.goes_on(rooms, trial, _death(rooms, trial)):
             return
     elif trial.phase is not Phase.AUDITED:
         rooms.ledger.append(Measured(trial=trial.id, outcome=_death(rooms, trial)))
