@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 
+from autoresearch_mcp.core.errors import Fault
+from autoresearch_mcp.core.prologue import Target
+from autoresearch_mcp.session import initiating
+from autoresearch_mcp.session.rooms import Options, Rooms
+from autoresearch_mcp.session.wrapping import wrap
 from tests.driving import serving
 
 from .conftest import Cli, Recipe
@@ -154,6 +159,7 @@ async def test_a_harness_that_cannot_be_sealed_is_written_and_locked(
     assert done.returncode == 0, done.stderr
     assert "trust level: locked" in done.stdout
     assert "for sealed it lacks prepared data (step 1 of docs/evaluation.md" in done.stdout
+    assert "prepare the data again" not in done.stdout
     assert plain.git("status", "--porcelain") == "M prepare.py\n?? protocol.json"
     plain.commit()
     assert by_hand(plain, "train.py") == "val_bpb: 6.000000\n"
@@ -234,6 +240,31 @@ def test_work_in_progress_is_never_overwritten(cli: Cli, plain: Recipe, bare_pyt
     assert not (plain.path / "protocol.json").exists()
 
 
+def test_line_ends_that_git_converts_are_told_from_a_change(cli: Cli, plain: Recipe) -> None:
+    (plain.path / ".gitattributes").write_text("prepare.py text eol=crlf\n")
+    plain.commit()
+    (plain.path / "prepare.py").unlink()
+    plain.git("checkout", "--", "prepare.py")
+    done = cli("init", "--repo", plain.path, *SAID, *EVALUATE)
+
+    assert done.returncode == 3
+    assert "git converts the line ends of prepare.py here" in done.stderr
+
+
+def test_nothing_is_written_where_one_file_of_several_was_saved_meanwhile(plain: Recipe) -> None:
+    clock = plain.path / "clock.py"
+    clock.write_text("def batches():\n    return []\n")
+    plain.commit()
+    rooms = Rooms.open(plain.path, Options())
+    targets = Target("prepare.py", "evaluate"), Target("clock.py", "batches")
+    wrapped = wrap(rooms, *targets)
+    clock.write_text("mine\n")
+
+    with pytest.raises(Fault, match=r"clock\.py in the working tree is not what HEAD has"):
+        initiating.write(rooms, "{}", wrapped)
+    assert plain.git("status", "--porcelain") == "M clock.py"
+
+
 def test_a_harness_with_the_lines_in_it_is_left_as_it_is(
     cli: Cli, plain: Recipe, bare_python: Path
 ) -> None:
@@ -266,12 +297,16 @@ def test_the_file_becomes_part_of_the_harness(cli: Cli, plain: Recipe, bare_pyth
         ("prepare.py:score", 3, "prepare.py has no function score"),
         ("prepare.py:evaluate:rows", 3, "has no parameter rows, but model"),
         ("score.py:evaluate", 3, "score.py is not committed: name a tracked file"),
+        ("../prepare.py:evaluate", 3, "../prepare.py is outside the repository"),
+        ("link.py:evaluate", 3, "link.py is a symbolic link: name the file that it leads to"),
         ("train.py:evaluate", 3, "train.py has no function evaluate"),
     ],
 )
 def test_a_function_that_is_not_there_is_a_plain_error(
     cli: Cli, plain: Recipe, target: str, status: int, said: str
 ) -> None:
+    (plain.path / "link.py").symlink_to("prepare.py")
+    plain.commit()
     done = cli("init", "--repo", plain.path, *SAID, "--evaluate", target)
 
     assert done.returncode == status

@@ -1,6 +1,8 @@
 """Lines put into a function of a harness: where they go, and that nothing else changes."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +37,9 @@ SHAPES = {
     "decorated inside": "def evaluate(model):\n    @keep\n    def inner():\n        pass\n",
     "byte order mark": '\ufeffdef evaluate(model):\n    "Score."\n    return 1.5\n',
     "umlauts": '"Ä"; y = "ß"\ndef evaluate(model): "Ä"; return "ß"\n',
+    "byte order mark, one line": "\ufeffdef evaluate(model): return 1.5\n",
+    "inner generator": "def evaluate(model):\n    def f():\n        yield 1\n    return sum(f())\n",
+    "the word in its docstring": 'def evaluate(model):\n    "Score, by autoresearch_handover."\n',
     "positional only": "def evaluate(model, /, *, rows):\n    return 1.5\n",
 }
 
@@ -52,7 +57,8 @@ def test_every_other_byte_stays_and_the_function_begins_with_the_lines(
     (function,) = (n for n in ast.parse(wrapped).body if isinstance(n, ast.FunctionDef))
     documented = ast.get_docstring(function) is not None
     assert documented == ("Score" in SHAPES[shape] or shape == "umlauts")
-    assert isinstance(function.body[documented], ast.Import)
+    assert len(max(ast.unparse(function.body[documented]).splitlines(), key=len)) < 84
+    assert isinstance(function.body[documented], ast.If)
     assert (b"\r\n" in source) == (b"\r\n" in wrapped)
     assert wrap(wrapped, TARGET) == wrapped
 
@@ -67,6 +73,17 @@ def test_without_a_server_the_function_returns_what_it_returned(
     exec(wrap(source, TARGET), space)  # noqa: S102 - our own text
 
     assert space["evaluate"](3, 4, scale=5) == (15, (4,))
+
+
+@pytest.mark.parametrize("wrap", WAYS)
+def test_without_a_server_the_function_has_the_names_that_it_had(
+    wrap: Wrap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AUTORESEARCH_RUN", raising=False)
+    space: dict[str, Any] = {}
+    exec(wrap(b"def evaluate(model, n=2): return dict(locals())\n", TARGET), space)  # noqa: S102
+
+    assert space["evaluate"](3) == {"model": 3, "n": 2}
 
 
 def test_the_model_is_the_first_parameter_or_the_named_one() -> None:
@@ -87,7 +104,8 @@ def test_the_model_is_the_first_parameter_or_the_named_one() -> None:
         ("def evaluate():\n    pass\n", "takes no model"),
         ("def evaluate(*models):\n    pass\n", "takes no model"),
         ("def evaluate(model):\n    _server_os = 1\n", "uses the name _server_os"),
-        ("def evaluate(model:\n", "is no Python that parses"),
+        ("def evaluate(model:\n", r"is nothing that Python 3\.\d+\.\d+ parses"),
+        ("def evaluate(model): \\\n    return 1\n", "put its body on lines of its own"),
     ],
 )
 def test_what_no_lines_can_be_put_into_is_refused(source: str, said: str) -> None:
@@ -113,6 +131,27 @@ def test_the_lines_are_no_wish_for_settings_but_any_other_mention_is() -> None:
     assert b"AUTORESEARCH_RUN" in wrapped
     assert not needs_settings(wrapped)
     assert needs_settings(wrapped + b'os.environ["AUTORESEARCH_RUN"]\n')
+
+
+def test_the_lines_are_known_again_however_somebody_formats_them() -> None:
+    source = SHAPES["plain"].encode() + b"\n\ndef batches():\n    yield 1\n"
+    wrapped = telling_first_batch(handing_over(source, TARGET), Target("h.py", "batches"))
+    formats: tuple[list[str], ...] = (
+        [],
+        ["--line-length=40"],
+        ["--config", "format.quote-style='single'"],
+    )
+
+    for options in formats:
+        command = [sys.executable, "-m", "ruff", "format", "--isolated", *options, "-"]
+        done = subprocess.run(command, input=wrapped, capture_output=True, check=True)
+        assert not needs_settings(done.stdout)
+        assert handing_over(done.stdout, TARGET) == done.stdout
+        assert needs_settings(done.stdout + b'os.environ["AUTORESEARCH_RUN"]\n')
+
+
+def test_a_path_may_begin_with_the_folder_that_it_starts_in() -> None:
+    assert Target.parse("./eval//loss.py:evaluate") == Target("eval/loss.py", "evaluate")
 
 
 @pytest.mark.parametrize("text", ["h.py", ":evaluate", "h.py:", "h.py:a:b:c", "h.py:a.b"])

@@ -136,7 +136,7 @@ def _tell(proof: Proof, file: str | None, wrapped: Sequence[Wrapped]) -> None:
     again = f"prepare the data again (it names its {HARNESS_ENTRY}), then "
     print(
         f"next: read {'them' if changed else 'it'}, then git add {names} && git commit, then "
-        f"{again if HARNESS_ENTRY in changed else ''}autoresearch-mcp doctor"
+        f"{again if proof.has_data_set and HARNESS_ENTRY in changed else ''}autoresearch-mcp doctor"
     )
 
 

@@ -5,28 +5,35 @@ do nothing in a process that no server started.
 """
 
 import ast
+import codecs
+import platform
+import posixpath
 import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from textwrap import indent
 
 from autoresearch_mcp.core.errors import Fault
 
 RUN_FILE_VARIABLE = "AUTORESEARCH_RUN"
-_MARK = "# autoresearch-mcp init"
+_MARK = "# by init"
 _HANDOVER = "autoresearch_handover"
 _BEGUN = "AUTORESEARCH_BEGUN"
 _OWN = "_server_"
 """How the names begin that the lines bring into the function."""
 
-_SETTINGS = """\
-    with open(_server_run) as _server_file:
-        _server_given = _server_json.load(_server_file)
+_SETTINGS = f"""\
+with open(_server_os.environ["{RUN_FILE_VARIABLE}"]) as _server_file:
+    _server_given = _server_json.load(_server_file)
 """
+# One statement, which gives the function no name unless there is a server; and no line so long that
+# somebody's formatter would break it.
 _EVALUATION = f"""\
-import json as _server_json, os as _server_os, sys as _server_sys
+if "{RUN_FILE_VARIABLE}" in __import__("os").environ:  {_MARK}
+    import json as _server_json, os as _server_os, sys as _server_sys
 
-if _server_run := _server_os.environ.get("{RUN_FILE_VARIABLE}"):  {_MARK}: the server evaluates
-{_SETTINGS}\
+{indent(_SETTINGS, "    ")}\
     _server_os.write(_server_given["handover_fd"], b"handover\\n")
     if _server_given["lent"]:
         _server_sys.path.append(_server_given["lent"])
@@ -35,13 +42,13 @@ if _server_run := _server_os.environ.get("{RUN_FILE_VARIABLE}"):  {_MARK}: the s
         return _server_hand_over(_server_given["handover_fd"], {{model}})
 """
 _FIRST_BATCH = f"""\
-import json as _server_json, os as _server_os
+if "{RUN_FILE_VARIABLE}" in __import__("os").environ:  {_MARK}
+    import json as _server_json, os as _server_os
 
-_server_run = _server_os.environ.get("{RUN_FILE_VARIABLE}")  {_MARK}: its clock starts
-if _server_run and "{_BEGUN}" not in _server_os.environ:
-    _server_os.environ["{_BEGUN}"] = "yes"
-{_SETTINGS}\
-    _server_os.write(_server_given["handover_fd"], b"batch\\n")
+    if "{_BEGUN}" not in _server_os.environ:
+        _server_os.environ["{_BEGUN}"] = "yes"
+{indent(_SETTINGS, "        ")}\
+        _server_os.write(_server_given["handover_fd"], b"batch\\n")
 """
 
 
@@ -81,13 +88,22 @@ class Target:
         path, *names = text.split(":")
         if not path or not 1 <= len(names) <= 2 or not all(name.isidentifier() for name in names):
             raise ValueError(text)
-        return cls(path, *names)
+        return cls(posixpath.normpath(path), *names)
 
 
 def needs_settings(source: bytes) -> bool:
     """Tell whether a harness file asks for the run's settings, beside what is inserted here."""
-    variable, mark = RUN_FILE_VARIABLE.encode(), _MARK.encode()
-    return any(variable in line and mark not in line for line in source.splitlines())
+    if RUN_FILE_VARIABLE.encode() not in source or _OWN.encode() not in source:
+        return RUN_FILE_VARIABLE.encode() in source
+    tree = _parsed(source, "the harness")
+    # By names, not by the text: somebody's formatter may have set the lines anew.
+    ours = (node for node in ast.walk(tree) if isinstance(node, ast.If) and _OWN in ast.dump(node))
+    inserted = {id(part) for node in ours for part in ast.walk(node)}
+    return any(
+        isinstance(node, ast.Constant) and node.value == RUN_FILE_VARIABLE
+        for node in ast.walk(tree)
+        if id(node) not in inserted
+    )
 
 
 def handing_over(source: bytes, target: Target) -> bytes:
@@ -97,9 +113,10 @@ def handing_over(source: bytes, target: Target) -> bytes:
         Fault: The function is not there, or not one that lines can be put into.
     """
     function = _find(source, target)
-    if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function)):
+    nodes = list(_own_nodes(function))
+    if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes):
         raise Fault(f"{target} has a yield; name a function that returns the number")
-    if _HANDOVER in ast.dump(function):
+    if any(isinstance(node, ast.ImportFrom) and node.module == _HANDOVER for node in nodes):
         return source
     return _with(source, target, _EVALUATION.format(model=_model(function, target)))
 
@@ -110,7 +127,8 @@ def telling_first_batch(source: bytes, target: Target) -> bytes:
     Raises:
         Fault: As `handing_over`; a generator is welcome.
     """
-    if _BEGUN in ast.dump(_find(source, target)):
+    nodes = _own_nodes(_find(source, target))
+    if any(isinstance(node, ast.Constant) and node.value == _BEGUN for node in nodes):
         return source
     return _with(source, target, _FIRST_BATCH)
 
@@ -121,7 +139,8 @@ def _parsed(source: bytes, path: str) -> ast.Module:
         try:
             return ast.parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise Fault(f"{path} is no Python that parses: {error}") from error
+            version = platform.python_version()
+            raise Fault(f"{path} is nothing that Python {version} parses: {error}") from error
 
 
 def _find(source: bytes, target: Target) -> ast.FunctionDef:
@@ -138,6 +157,16 @@ def _find(source: bytes, target: Target) -> ast.FunctionDef:
     if not isinstance(top[0], ast.FunctionDef):
         raise Fault(f"{target} is async; name a plain function")
     return top[0]
+
+
+def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
+    """Yield the nodes of a function's body, nothing of functions and classes in it."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, (*_KINDS, ast.Lambda, ast.ClassDef)):
+            waiting += ast.iter_child_nodes(node)
 
 
 def _model(function: ast.FunctionDef, target: Target) -> str:
@@ -157,12 +186,20 @@ def _with(source: bytes, target: Target, lines: str) -> bytes:
     if taken := re.search(rf"'({_OWN}\w+)'", ast.dump(function)):
         raise Fault(f"{target} uses the name {taken[1]}, which this would take: rename it")
     before = ast.dump(_parsed(source, target.path))
-    wrapped = _insert(source, function, lines.encode().splitlines())
-    tree, added = _parsed(wrapped, target.path), len(ast.parse(lines).body)
+    mark = codecs.BOM_UTF8 if source.startswith(codecs.BOM_UTF8) else b""  # no column counts it
+    rest = source.removeprefix(mark)
+    wrapped = mark + _insert(rest, function, lines.encode().splitlines())
     start = int(ast.get_docstring(function) is not None)
-    del _functions(tree, target.function)[0].body[start : start + added]
-    if ast.dump(tree) != before:
-        raise Fault(f"{target} is written in a way that no lines can be put into")
+    try:
+        tree = _parsed(wrapped, target.path)
+        del _functions(tree, target.function)[0].body[start]
+    except (Fault, IndexError):
+        tree = None
+    if tree is None or ast.dump(tree) != before:
+        raise Fault(
+            f"{target} is written in a way that no lines can be put into: put its body on lines "
+            "of its own"
+        )
     return wrapped
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from autoresearch_mcp.core import logtext
-from autoresearch_mcp.core.errors import Fault
+from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.metrics import extract
 from autoresearch_mcp.core.protocol import parse_protocol
 from autoresearch_mcp.core.protocol_draft import Wishes, draft
@@ -48,6 +48,7 @@ class Proof:
     log_tail: str
     lacking: tuple[str, ...] = ()
     compared: str = ""
+    has_data_set: bool = False
 
     @property
     def proved(self) -> bool:
@@ -115,6 +116,7 @@ def dry_run(rooms: Rooms, wishes: Wishes, wrapped: Sequence[Wrapped] = ()) -> Pr
         logtext.tail(log, _TAIL_BYTES),
         tuple(lacking(guard, outcome)) if wrapped else (),
         _compared(rooms, bench, outcome) if wrapped else "",
+        has_data_set=bench.data is not None,
     )
 
 
@@ -124,11 +126,21 @@ def write(rooms: Rooms, document: str, wrapped: Sequence[Wrapped] = ()) -> Path:
     Their owner commits them.
 
     Raises:
-        Fault: Somebody wrote another one meanwhile.
+        Fault: Somebody wrote another one meanwhile. What was written by then is named.
     """
+    check_free(rooms)
     for file in wrapped:
-        wrapping.write(rooms, file)
-    rooms.workspace.write(PROTOCOL_FILE, document.encode(), expected=None)
+        wrapping.check(rooms, file)
+    written: list[str] = []
+    try:
+        for file in wrapped:
+            wrapping.write(rooms, file)
+            written.append(file.path)
+        rooms.workspace.write(PROTOCOL_FILE, document.encode(), expected=None)
+    except (Fault, Refusal, OSError) as error:
+        if not written:
+            raise
+        raise Fault(f"{error}; written before that: {', '.join(written)}") from error
     return rooms.repository.root / PROTOCOL_FILE
 
 

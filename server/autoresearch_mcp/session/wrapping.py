@@ -69,13 +69,30 @@ def wrap(rooms: Rooms, evaluate: Target | None, batches: Target | None) -> tuple
             content = lines(before.content, target)
             found[target.path] = Wrapped(target.path, before.committed, content)
     for file in found.values():
-        present = rooms.workspace.digest(file.path)
-        if present not in {_sha256(file.committed), _sha256(file.content)}:
-            raise Fault(
-                f"{file.path} in the working tree is not what HEAD has, and is left as it is: "
-                "commit your change or undo it first"
-            )
+        check(rooms, file)
     return tuple(found.values())
+
+
+def check(rooms: Rooms, file: Wrapped) -> None:
+    """Return if the working tree has the file as it was committed, or with its lines.
+
+    Raises:
+        Fault: It is neither.
+    """
+    present = rooms.workspace.digest(file.path)
+    if present in {_sha256(file.committed), _sha256(file.content)}:
+        return
+    content = rooms.workspace.read(file.path) or b""
+    if content.replace(b"\r\n", b"\n") == file.committed.replace(b"\r\n", b"\n"):
+        raise Fault(
+            f"git converts the line ends of {file.path} here: let it check out what is committed "
+            f"(`{file.path} -text` in .gitattributes, then `git checkout {file.path}`), and try "
+            "again"
+        )
+    raise Fault(
+        f"{file.path} in the working tree is not what HEAD has, and is left as it is: "
+        "commit your change or undo it first"
+    )
 
 
 def write(rooms: Rooms, file: Wrapped) -> None:
@@ -122,9 +139,15 @@ def _with_remedy(missing: str) -> str:
 
 
 def _committed(rooms: Rooms, path: str) -> Wrapped:
-    content = rooms.repository.read(rooms.repository.head().commit, path)
-    if content is None:
+    if path.startswith(("../", "/")) or path == "..":
+        raise Fault(f"{path} is outside the repository: name a tracked file by its path in it")
+    listed = rooms.repository.tree(rooms.repository.head().commit, path)
+    entry = next((entry for entry in listed if entry.path == path), None)
+    if entry is None:
         raise Fault(f"{path} is not committed: name a tracked file")
+    if entry.is_link:
+        raise Fault(f"{path} is a symbolic link: name the file that it leads to")
+    content = rooms.repository.content(entry)
     return Wrapped(path, content, content)
 
 

@@ -27,6 +27,11 @@ class Entry:
     size: int | None
     """Bytes; None for a submodule, and for content that the repository lacks."""
 
+    @property
+    def is_link(self) -> bool:
+        """Tell whether it is a symbolic link."""
+        return self.mode == _LINK
+
 
 @lru_cache(maxsize=8)
 def list_tree(git: Plumbing, commit: str, *paths: str) -> tuple[Entry, ...]:
