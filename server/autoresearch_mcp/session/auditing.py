@@ -58,7 +58,9 @@ def examine(rooms: Rooms, guard: Guard, trial_id: int, is_stopped: Callable[[], 
     if probes == 0 or trial.outcome is None:
         return
     if not guard.seals:
-        raise Fault("an audit needs a sandbox, and --sandbox none is chosen: choose another")
+        raise Fault(
+            "an audit needs a sandbox and none is in force: `autoresearch-mcp doctor` says why"
+        )
     tolerance = _tolerance(rooms, trial)
     if tolerance is None:
         outcome = unaudited(trial.outcome, _LEAKY_BASELINE)
