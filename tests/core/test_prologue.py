@@ -104,7 +104,7 @@ def test_the_model_is_the_first_parameter_or_the_named_one() -> None:
         ("def evaluate():\n    pass\n", "takes no model"),
         ("def evaluate(*models):\n    pass\n", "takes no model"),
         ("def evaluate(model):\n    _server_os = 1\n", "uses the name _server_os"),
-        ("def evaluate(model:\n", r"is nothing that Python 3\.\d+\.\d+ parses"),
+        ("def evaluate(model:\n", r"the server's Python 3\.\d+\.\d+ cannot parse h\.py"),
         ("def evaluate(model): \\\n    return 1\n", "put its body on lines of its own"),
     ],
 )
@@ -118,8 +118,16 @@ def test_a_parameter_that_is_not_there_is_refused() -> None:
         handing_over(SHAPES["plain"].encode(), Target("h.py", "evaluate", "net"))
 
 
-def test_what_hands_its_model_over_already_is_left_as_it_is() -> None:
-    source = b"def evaluate(model):\n    from autoresearch_handover import hand_over\n"
+@pytest.mark.parametrize(
+    "body",
+    [
+        "from autoresearch_handover import hand_over",
+        "import json, autoresearch_handover as server",
+        "def give():\n        from autoresearch_handover import hand_over",
+    ],
+)
+def test_what_hands_its_model_over_already_is_left_as_it_is(body: str) -> None:
+    source = f"def evaluate(model):\n    {body}\n".encode()
 
     assert handing_over(source, TARGET) == source
 
@@ -148,6 +156,28 @@ def test_the_lines_are_known_again_however_somebody_formats_them() -> None:
         assert not needs_settings(done.stdout)
         assert handing_over(done.stdout, TARGET) == done.stdout
         assert needs_settings(done.stdout + b'os.environ["AUTORESEARCH_RUN"]\n')
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        'if run := os.environ.get("AUTORESEARCH_RUN"):\n    http_server_port = 1\n',
+        'os.system("cat $AUTORESEARCH_RUN")\n',
+        'run = os.environb[b"AUTORESEARCH_RUN"]\n',
+    ],
+)
+def test_what_the_owner_wrote_is_never_taken_for_the_lines(reads: str) -> None:
+    wrapped = handing_over(SHAPES["plain"].encode(), TARGET)
+
+    assert needs_settings(reads.encode())
+    assert needs_settings(wrapped + reads.encode())
+
+
+def test_a_harness_file_need_not_be_python_that_the_server_parses() -> None:
+    wrapped = handing_over(SHAPES["plain"].encode(), TARGET)
+
+    assert not needs_settings(wrapped + b"def later[T](rows: T): ...\n")
+    assert needs_settings(b"# Notes\nAUTORESEARCH_RUN names its settings, http_server_port too.\n")
 
 
 def test_a_path_may_begin_with_the_folder_that_it_starts_in() -> None:

@@ -51,6 +51,15 @@ if "{RUN_FILE_VARIABLE}" in __import__("os").environ:  {_MARK}
         _server_os.write(_server_given["handover_fd"], b"batch\\n")
 """
 
+# By their text, because a harness file may be no Python, or of a newer one than the server's; with
+# any quotes and blanks, because somebody's formatter may have set the lines anew.
+_INSERTED = re.compile(
+    rf"""
+    (["']){RUN_FILE_VARIABLE}\1 \s+ in \s+ __import__\(\s* (["'])os\2 \s*\) \s*\.\s* environ
+    | {_OWN}os\s*\.\s*environ \s*\[\s* (["']){RUN_FILE_VARIABLE}\3 \s*\]
+    """.encode(),
+    re.VERBOSE,
+)
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _KINDS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -93,17 +102,7 @@ class Target:
 
 def needs_settings(source: bytes) -> bool:
     """Tell whether a harness file asks for the run's settings, beside what is inserted here."""
-    if RUN_FILE_VARIABLE.encode() not in source or _OWN.encode() not in source:
-        return RUN_FILE_VARIABLE.encode() in source
-    tree = _parsed(source, "the harness")
-    # By names, not by the text: somebody's formatter may have set the lines anew.
-    ours = (node for node in ast.walk(tree) if isinstance(node, ast.If) and _OWN in ast.dump(node))
-    inserted = {id(part) for node in ours for part in ast.walk(node)}
-    return any(
-        isinstance(node, ast.Constant) and node.value == RUN_FILE_VARIABLE
-        for node in ast.walk(tree)
-        if id(node) not in inserted
-    )
+    return RUN_FILE_VARIABLE.encode() in _INSERTED.sub(b"", source)
 
 
 def handing_over(source: bytes, target: Target) -> bytes:
@@ -113,10 +112,9 @@ def handing_over(source: bytes, target: Target) -> bytes:
         Fault: The function is not there, or not one that lines can be put into.
     """
     function = _find(source, target)
-    nodes = list(_own_nodes(function))
-    if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes):
+    if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in _own_nodes(function)):
         raise Fault(f"{target} has a yield; name a function that returns the number")
-    if any(isinstance(node, ast.ImportFrom) and node.module == _HANDOVER for node in nodes):
+    if any(map(_imports_handover, ast.walk(function))):
         return source
     return _with(source, target, _EVALUATION.format(model=_model(function, target)))
 
@@ -140,7 +138,7 @@ def _parsed(source: bytes, path: str) -> ast.Module:
             return ast.parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             version = platform.python_version()
-            raise Fault(f"{path} is nothing that Python {version} parses: {error}") from error
+            raise Fault(f"the server's Python {version} cannot parse {path}: {error}") from error
 
 
 def _find(source: bytes, target: Target) -> ast.FunctionDef:
@@ -167,6 +165,13 @@ def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
         yield node
         if not isinstance(node, (*_KINDS, ast.Lambda, ast.ClassDef)):
             waiting += ast.iter_child_nodes(node)
+
+
+def _imports_handover(node: ast.AST) -> bool:
+    """Tell whether it is an import of the module that hands models over, in either form."""
+    if isinstance(node, ast.ImportFrom):
+        return node.module == _HANDOVER
+    return isinstance(node, ast.Import) and any(one.name == _HANDOVER for one in node.names)
 
 
 def _model(function: ast.FunctionDef, target: Target) -> str:
