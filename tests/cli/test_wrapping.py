@@ -1,5 +1,6 @@
 """`init --evaluate` makes a harness hand its models over, and says what came of it."""
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -245,10 +246,29 @@ def test_line_ends_that_git_converts_are_told_from_a_change(cli: Cli, plain: Rec
     plain.commit()
     (plain.path / "prepare.py").unlink()
     plain.git("checkout", "--", "prepare.py")
+    # As in any checkout that is older than a second: git knows without reading that it is clean.
+    os.utime(plain.path / "prepare.py", (1_700_000_000, 1_700_000_000))
+    assert plain.git("status", "--porcelain") == ""
     done = cli("init", "--repo", plain.path, *SAID, *EVALUATE)
 
     assert done.returncode == 3
     assert "git converts the line ends of prepare.py here" in done.stderr
+    # What it says to do is done here, to the letter.
+    attributes, command = done.stderr.split("`")[1], done.stderr.split("`")[3]
+    with (plain.path / ".gitattributes").open("a") as file:
+        file.write(f"{attributes}\n")
+    subprocess.run(command, shell=True, cwd=plain.path, env=plain.environment, check=True)  # noqa: S602
+    assert wrap(Rooms.open(plain.path, Options()), Target("prepare.py", "evaluate"), None)
+
+
+def test_a_large_file_with_work_in_it_is_called_what_it_is(plain: Recipe) -> None:
+    file = plain.path / "prepare.py"
+    file.write_text(PLAIN_PREPARE + f"TABLE = '{'x' * (1 << 20)}'\n")
+    plain.commit()
+    file.write_text(file.read_text() + "# a thought\n")
+
+    with pytest.raises(Fault, match="commit your change or undo it first"):
+        wrap(Rooms.open(plain.path, Options()), Target("prepare.py", "evaluate"), None)
 
 
 def test_nothing_is_written_where_one_file_of_several_was_saved_meanwhile(plain: Recipe) -> None:
@@ -263,6 +283,33 @@ def test_nothing_is_written_where_one_file_of_several_was_saved_meanwhile(plain:
     with pytest.raises(Fault, match=r"clock\.py in the working tree is not what HEAD has"):
         initiating.write(rooms, "{}", wrapped)
     assert plain.git("status", "--porcelain") == "M clock.py"
+
+
+def test_a_write_that_fails_late_names_what_was_written(
+    plain: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (plain.path / "clock.py").write_text("def batches():\n    return []\n")
+    plain.commit()
+    rooms = Rooms.open(plain.path, Options())
+    written = wrap(rooms, None, Target("clock.py", "batches"))
+    initiating.write(rooms, "{}", written)
+    plain.git("add", "clock.py")
+    plain.git("commit", "--quiet", "--message", "its clock has the lines")
+    (plain.path / "protocol.json").unlink()
+    files = (
+        *wrap(rooms, None, Target("clock.py", "batches")),
+        *wrap(rooms, Target("prepare.py", "evaluate"), None),
+    )
+
+    def too_late(path: str) -> str | None:
+        return None if path == "protocol.json" else digest(path)
+
+    digest = rooms.workspace.digest
+    (plain.path / "protocol.json").write_text("mine\n")
+    monkeypatch.setattr(rooms.workspace, "digest", too_late)
+    with pytest.raises(Fault, match=r"protocol\.json was .*; written before that: prepare\.py$"):
+        initiating.write(rooms, "{}", files)
+    assert (plain.path / "protocol.json").read_text() == "mine\n"
 
 
 def test_a_harness_with_the_lines_in_it_is_left_as_it_is(

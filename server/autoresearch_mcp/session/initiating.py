@@ -135,7 +135,8 @@ def write(rooms: Rooms, document: str, wrapped: Sequence[Wrapped] = ()) -> Path:
     try:
         for file in wrapped:
             wrapping.write(rooms, file)
-            written.append(file.path)
+            if file.changed:
+                written.append(file.path)
         rooms.workspace.write(PROTOCOL_FILE, document.encode(), expected=None)
     except (Fault, Refusal, OSError) as error:
         if not written:

@@ -1,6 +1,7 @@
 """A harness made to hand its models over: which files change, and what it still lacks."""
 
 import hashlib
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import unified_diff
@@ -82,12 +83,14 @@ def check(rooms: Rooms, file: Wrapped) -> None:
     present = rooms.workspace.digest(file.path)
     if present in {_sha256(file.committed), _sha256(file.content)}:
         return
-    content = rooms.workspace.read(file.path) or b""
-    if content.replace(b"\r\n", b"\n") == file.committed.replace(b"\r\n", b"\n"):
+    unix = file.committed.replace(b"\r\n", b"\n")
+    if present in {_sha256(unix), _sha256(unix.replace(b"\n", b"\r\n"))}:
+        # Removed first, because git writes no file anew that it thinks is clean.
         raise Fault(
-            f"git converts the line ends of {file.path} here: let it check out what is committed "
-            f"(`{file.path} -text` in .gitattributes, then `git checkout {file.path}`), and try "
-            "again"
+            f"git converts the line ends of {file.path} here, or somebody did: they are not those "
+            f"that HEAD has. Put `{file.path} -text` into .gitattributes, run "
+            f"`rm {shlex.quote(file.path)} && git checkout -- {shlex.quote(file.path)}` "
+            f"in {rooms.repository.root}, and try again"
         )
     raise Fault(
         f"{file.path} in the working tree is not what HEAD has, and is left as it is: "
