@@ -91,7 +91,8 @@ class Arena:
         changed |= {key[0] for key in before.keys() & after.keys() if before[key] != after[key]}
         if not self._grew_by_one_row(rows, trial["candidate"]):
             changed.add("results log")
-        self._undo(before, after)
+        if trial["verdict"]["status"] != "keep":  # what was kept is what the next one starts from
+            self._undo(before, after)
         # The trial's own process needs a moment after its last entry in the ledger.
         await until(lambda: not processes_below(self.folder))
         assert self.repo.ledger.verify() > 0

@@ -95,7 +95,11 @@ async def test_a_keep_on_several_seeds_is_confirmed(build: Builder, sandbox: str
         while trial["verdict"] is None:
             trial = await world.agent("wait_trial", trial_id=trial["trial_id"], wait_s=60)
         record = world.repo.ledger.get(trial["trial_id"])
-    candidates = [run for run in record.runs if run.role is Role.CANDIDATE]
+    candidates = [
+        run
+        for run in record.runs
+        if run.role is Role.CANDIDATE and run.outcome and run.outcome.value is not None
+    ]  # a run that a busy machine slowed down is made again
 
     assert trial["verdict"]["status"] == "keep", trial
     assert trial["outcome"]["trust"] == "confirmed"
