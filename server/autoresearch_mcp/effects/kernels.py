@@ -17,6 +17,9 @@ from typing import Literal
 
 Whose = Literal["run", "prover"]
 
+_LAYOUT = "run, prover"
+"""What a store holds: one of another layout, of an earlier version, is another store."""
+
 _FINISHED = "finished"
 """Present in a store that was filled to the end."""
 
@@ -29,7 +32,7 @@ def store(cache: Path, made_with: Iterable[str]) -> Path:
         made_with: MLX's version, its back end, the device, the recipe: another value of any of
             them asks for other kernels.
     """
-    digest = hashlib.sha256("\n".join(made_with).encode()).hexdigest()
+    digest = hashlib.sha256("\n".join((_LAYOUT, *made_with)).encode()).hexdigest()
     return cache / "kernels" / digest[:16]
 
 
