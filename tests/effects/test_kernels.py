@@ -33,11 +33,23 @@ def test_what_a_run_writes_to_its_copy_reaches_no_other_run(tmp_path: Path) -> N
     assert (tmp_path / "second" / "add.ptx").read_text() == "kernel"
 
 
-def test_a_run_before_the_store_is_filled_starts_with_an_empty_folder(tmp_path: Path) -> None:
+def test_a_run_before_the_store_holds_any_starts_with_an_empty_folder(tmp_path: Path) -> None:
     kernels.lend(_store(tmp_path), "run", tmp_path / "mine")
 
-    assert not kernels.is_filled(_store(tmp_path))
+    assert not kernels.holds(_store(tmp_path), ["run"])
     assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_a_store_that_lacks_a_provers_gets_them_later(tmp_path: Path) -> None:
+    made: dict[kernels.Whose, Path] = {"run": tmp_path / "run", "prover": tmp_path / "prover"}
+    for folder in made.values():
+        folder.mkdir()
+    kernels.fill(_store(tmp_path), {"run": made["run"]})
+    assert not kernels.holds(_store(tmp_path), made)
+
+    kernels.fill(_store(tmp_path), made)
+
+    assert kernels.holds(_store(tmp_path), made)
 
 
 def test_a_filled_store_stays_as_it_is(tmp_path: Path) -> None:

@@ -20,9 +20,6 @@ Whose = Literal["run", "prover"]
 _LAYOUT = "run, prover"
 """What a store holds: one of another layout, of an earlier version, is another store."""
 
-_FINISHED = "finished"
-"""Present in a store that was filled to the end."""
-
 
 def store(cache: Path, made_with: Iterable[str]) -> Path:
     """Return the store's folder for what kernels depend on.
@@ -30,15 +27,16 @@ def store(cache: Path, made_with: Iterable[str]) -> Path:
     Args:
         cache: The server's own cache folder.
         made_with: MLX's version, its back end, the device, the recipe: another value of any of
-            them asks for other kernels.
+            them asks for other kernels. Also who may have left them: what processes leave that
+            saw validation rows goes to none that may not.
     """
     digest = hashlib.sha256("\n".join((_LAYOUT, *made_with)).encode()).hexdigest()
     return cache / "kernels" / digest[:16]
 
 
-def is_filled(store: Path) -> bool:
-    """Tell whether a run may start from this store."""
-    return (store / _FINISHED).is_file()
+def holds(store: Path, whose: Iterable[Whose]) -> bool:
+    """Tell whether a store has the kernels of all of these."""
+    return all((store / one).is_dir() for one in whose)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -47,9 +45,9 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def lend(store: Path, whose: Whose, folder: Path) -> None:
-    """Copy the store's kernels to a process's own folder, made here; an unfilled store has none."""
-    if is_filled(store) and (kept := store / whose).is_dir():
-        shutil.copytree(kept, folder)
+    """Copy the store's kernels to a process's own folder, made here; it is empty without them."""
+    if holds(store, [whose]):
+        shutil.copytree(store / whose, folder)
     else:
         folder.mkdir()
 
@@ -57,7 +55,7 @@ def lend(store: Path, whose: Whose, folder: Path) -> None:
 def fill(store: Path, folders: Mapping[Whose, Path]) -> None:
     """Keep the kernels that a run of the recipe as committed and its prover left in their folders.
 
-    A store that is filled already stays as it is.
+    A store that holds them already stays as it is.
     """
     store.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store.parent) as made:
@@ -66,8 +64,7 @@ def fill(store: Path, folders: Mapping[Whose, Path]) -> None:
         for whose, folder in folders.items():
             if folder.is_dir() and not folder.is_symlink():
                 shutil.copytree(folder, fresh / whose, ignore=_all_but_files)
-        (fresh / _FINISHED).touch()
-        if not is_filled(store):
+        if not holds(store, folders):
             shutil.rmtree(store, ignore_errors=True)
             fresh.rename(store)
 

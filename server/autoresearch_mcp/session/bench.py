@@ -23,9 +23,7 @@ from autoresearch_mcp.effects import (
 )
 from autoresearch_mcp.effects.blas import Blas
 from autoresearch_mcp.effects.interpreter import Interpreter
-from autoresearch_mcp.effects.kernels import Whose
 from autoresearch_mcp.effects.prepared import PreparedData
-from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.session.recipe import HARNESS_ENTRY, Recipe
 from autoresearch_mcp.session.rooms import Options, Rooms
 
@@ -114,21 +112,17 @@ class Bench:
         kind = found.device_kind if found.mlx else None
         return blas.needless(kind) or blas.ensure(found.path, _own_cache())
 
-    @cached_property
-    def kernels(self) -> Path | None:
-        """Return the store of compiled kernels; None where compiling them takes no time."""
+    def kernels(self, *, sealed: bool) -> Path | None:
+        """Return the store of compiled kernels; None where compiling them takes no time.
+
+        Args:
+            sealed: Whether it holds what was left by processes that saw no validation rows.
+        """
         found = self.interpreter
         if found.device_kind != "cuda":
             return None
         made_with = [found.mlx or "", *found.backends, found.device, self.recipe.commit]
-        return kernels.store(_own_cache(), made_with)
-
-    def lend_kernels(self, whose: Whose, directory: RunDirectory) -> dict[str, str]:
-        """Give a process its own copy of the compiled kernels; return the variables naming it."""
-        if self.kernels is None:
-            return {}
-        kernels.lend(self.kernels, whose, directory.kernels)
-        return kernels.environment(directory.kernels)
+        return kernels.store(_own_cache(), [*made_with, "sealed" if sealed else "in place"])
 
     @property
     def budget(self) -> Budget:

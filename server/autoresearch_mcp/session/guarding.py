@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import psutil
@@ -9,7 +10,8 @@ import psutil
 from autoresearch_mcp.core.document import size_bytes
 from autoresearch_mcp.core.protocol_schema import SandboxPreferences
 from autoresearch_mcp.core.trial import Trust, TrustLevel
-from autoresearch_mcp.effects import assets, launcher, prepared
+from autoresearch_mcp.effects import assets, kernels, launcher, prepared
+from autoresearch_mcp.effects.kernels import Whose
 from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.effects.sandbox import files, probe, scratch
 from autoresearch_mcp.effects.sandbox.files import Files
@@ -73,6 +75,18 @@ class Guard:
         data = self.bench.data
         named = data is not None and data.manifest.evaluation is not None
         return named and not isinstance(self.sandbox, Bare)
+
+    @cached_property
+    def kernels(self) -> Path | None:
+        """Return the store of compiled kernels; None where compiling them takes no time."""
+        return self.bench.kernels(sealed=self.seals)
+
+    def lend_kernels(self, whose: Whose, directory: RunDirectory) -> dict[str, str]:
+        """Give a process its own copy of the compiled kernels; return the variables naming it."""
+        if self.kernels is None:
+            return {}
+        kernels.lend(self.kernels, whose, directory.kernels)
+        return kernels.environment(directory.kernels)
 
     def policy(self, directory: RunDirectory) -> Policy:
         """Return what one run may do: read its recipe and its data, write its own scratch."""

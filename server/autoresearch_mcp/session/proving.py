@@ -93,7 +93,7 @@ def _spec(
     run_file = directory.write_settings({**settings, "model": str(model)})
     variables = {
         **bench.variables(run_file, subject.seed),
-        **bench.lend_kernels("prover", directory),
+        **guard.lend_kernels("prover", directory),
     }
     environment = directory.environment(bench.interpreter.path, variables)
     script = str(directory.lent / sealing.PROVER)

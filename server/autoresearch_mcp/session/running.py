@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.outcomes import RunFacts, outcome_of
@@ -33,7 +34,7 @@ class RunOrder:
         baselines: Timings of the baseline's runs; empty for the baseline itself.
         training_seconds: How long it is told to train; None for the budget in force.
         hard_timeout: When it is killed, seconds from its start; None for the budget in force.
-        counts: Whether its number does; else its model is shown no validation rows.
+        counts: Whether its number does; else the server shows its model no validation rows.
     """
 
     trial: int
@@ -65,9 +66,8 @@ class Performance:
         subject = Subject(
             trial=order.trial, number=order.number, commit=order.commit, seed=order.seed
         )
-        made_up = not order.counts
-        seal = Seal(rooms, guard, subject, directory, meaningless=made_up)
-        self._seal = seal if guard.seals else None
+        seal = partial(Seal, meaningless=not order.counts)
+        self._seal = seal(rooms, guard, subject, directory) if guard.seals else None
 
     def perform(self, is_stopped: Callable[[], bool]) -> Outcome | None:
         """Execute the run and say what came of it.
@@ -103,6 +103,11 @@ class Performance:
             raise Fault(f"{damage}, and not by the run: run `autoresearch-mcp prepare` again")
         return self._outcome(execution, self._directory.changed(files) or damage)
 
+    @property
+    def evaluated(self) -> bool:
+        """Tell whether the server has evaluated the model that the run handed over."""
+        return self._seal is not None and isinstance(self._seal.result, Evaluation)
+
     def _execute(self, watch: Callable[[], str | None]) -> Execution:
         """Start the protocol's command, launcher first, in its sandbox."""
         bench, directory, seed = self._bench, self._directory, self._order.seed
@@ -122,7 +127,8 @@ class Performance:
             if self._order.training_seconds is not None:
                 settings["time_budget"] = self._order.training_seconds
             run_file = directory.write_settings(settings)
-            variables = {**bench.variables(run_file, seed), **bench.lend_kernels("run", directory)}
+            kernels = self._guard.lend_kernels("run", directory)
+            variables = {**bench.variables(run_file, seed), **kernels}
             environment = directory.environment(bench.interpreter.path, variables)
             argv = bench.argv(bench.recipe.command)
             wrapped = self._guard.sandbox.wrap(argv, environment, self._guard.policy(directory))
@@ -137,7 +143,6 @@ class Performance:
         return replace(execution, exit_code=wrapped.exit_code(execution.exit_code))
 
     def _outcome(self, execution: Execution, tampered: str | None) -> Outcome:
-        evaluation = self._seal.result if self._seal else None
         facts = RunFacts(
             exit_code=execution.exit_code,
             stopped=execution.stopped,
@@ -147,8 +152,8 @@ class Performance:
             stop_class="nan" if execution.stopped and hopeless(self._tail()) else "other",
             clock_jump=execution.clock_jump,
             tampered=tampered,
-            trust=self._guard.trust(execution, evaluated=isinstance(evaluation, Evaluation)),
-            evaluation=evaluation,
+            trust=self._guard.trust(execution, evaluated=self.evaluated),
+            evaluation=self._seal.result if self._seal else None,
         )
         log = self._rooms.files.read(self._log)
         bench = self._bench

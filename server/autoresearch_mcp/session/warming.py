@@ -22,7 +22,8 @@ def warm_up(rooms: Rooms, guard: Guard, is_stopped: Callable[[], bool]) -> None:
 
     The run counts for nothing: a recipe that fails here fails in its first trial, which says why.
     What its prover leaves goes to all others, those of audits too: it is shown no validation rows,
-    which it could leave for them.
+    which it could leave for them. Where nothing is sealed there is no prover, and the run evaluates
+    itself as all others do; its store is another.
 
     Args:
         rooms: The recipe's rooms.
@@ -32,8 +33,8 @@ def warm_up(rooms: Rooms, guard: Guard, is_stopped: Callable[[], bool]) -> None:
     Raises:
         Fault: The run could not be started.
     """
-    store = guard.bench.kernels
-    if store is None or kernels.is_filled(store):
+    store = guard.kernels
+    if store is None or kernels.holds(store, ("run", "prover") if guard.seals else ("run",)):
         return
     order = RunOrder(
         trial=NO_TRIAL,
@@ -49,9 +50,12 @@ def warm_up(rooms: Rooms, guard: Guard, is_stopped: Callable[[], bool]) -> None:
     try:
         directory.make()
         run = Performance(rooms, guard, order, directory)
-        if run.perform(is_stopped) is not None:
-            made: dict[Whose, Path] = {"run": directory.kernels, "prover": directory.prover.kernels}
-            kernels.fill(store, made)
+        if run.perform(is_stopped) is None:
+            return
+        made: dict[Whose, Path] = {"run": directory.kernels}
+        if run.evaluated:  # else there was no prover, or it has not come to its end
+            made["prover"] = directory.prover.kernels
+        kernels.fill(store, made)
     finally:
         directory.remove()
         rooms.files.drop_models(NO_TRIAL)
