@@ -6,6 +6,7 @@ import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 _ROUNDING = 1e-3
 """A loss is never below 0 but for the rounding of a sum over the vocabulary, in nats."""
@@ -34,10 +35,13 @@ class EvaluationData:
     def meaningless(self, count: int) -> EvaluationData:
         """Return as many rows of the same length, made of nothing of the real ones.
 
+        Their tokens have bytes, so that a number can be computed from them.
+
         Args:
             count: How many.
         """
-        row = array("H", [at % self.vocabulary for at in range(len(self.rows[0]))])
+        scored = [token for token, size in enumerate(self.token_bytes) if size]
+        row = array("H", islice(cycle(scored), len(self.rows[0])))
         return EvaluationData((row,) * count, self.token_bytes)
 
 
