@@ -25,16 +25,16 @@ pytestmark = pytest.mark.anyio
 
 STEPS = {"audit_started", "audited", "decided"}
 TWICE = ["audit_started", "audit_started", "audited", "decided"]
-DIES_IN_ITS_AUDIT = """
+IN_ITS_AUDIT = """
     def start(self):
         self.is_scored = False
     def __call__(self, tokens):
         import os
         self.is_scored |= tokens[0, :3].tolist() == [0, 1, 2]  # the row that means nothing
-        if not self.is_scored:
-            os._exit(9)
-        return self.inner(tokens)
+        return self.inner(tokens) if self.is_scored else {}
 """
+UNFIT_IN_ITS_AUDIT = IN_ITS_AUDIT.format("self.inner(tokens)[:, :1]")
+DIES_IN_ITS_AUDIT = IN_ITS_AUDIT.format("os._exit(9)")
 
 
 def end(world: Arena, number: int, sign: signal.Signals) -> None:
@@ -146,9 +146,10 @@ def has_begun(prover: psutil.Process) -> bool:
         return False
 
 
-async def test_a_baseline_that_cannot_be_asked_is_no_baseline(build: Builder) -> None:
+@pytest.mark.parametrize("answers", [DIES_IN_ITS_AUDIT, UNFIT_IN_ITS_AUDIT])
+async def test_a_baseline_that_cannot_be_asked_is_no_baseline(build: Builder, answers: str) -> None:
     """All others are held to it: research does not go on without audits because of that."""
     told = pytest.RaisesExc(AssertionError, match="the baseline could not be audited")
     with pytest.RaisesGroup(told, flatten_subgroups=True):
-        async with build(baseline=brief(SOME, wrapped(DIES_IN_ITS_AUDIT))):
+        async with build(baseline=brief(SOME, wrapped(answers))):
             pass

@@ -22,7 +22,7 @@ from autoresearch_mcp.core.trust import confirmed, examined, unaudited
 from autoresearch_mcp.core.verdict import VerdictStatus
 from autoresearch_mcp.effects import prepared
 from autoresearch_mcp.effects.rundir import RunDirectory
-from autoresearch_mcp.effects.sealing import Dialogue, ProverEnded
+from autoresearch_mcp.effects.sealing import Dialogue, NoLogits, ProverEnded
 from autoresearch_mcp.session import court
 from autoresearch_mcp.session.guarding import Guard
 from autoresearch_mcp.session.proving import Subject, proving
@@ -181,10 +181,13 @@ class Auditor:
             except ProverEnded as ended:
                 if self._is_stopped():
                     raise Stopped from ended
-                if is_last and trial.baseline:  # nobody's lie, and all others are held to it
+                # Else once more: a machine may end it that is short of memory.
+                final = is_last or isinstance(ended, NoLogits)
+                if final and trial.baseline:  # nobody's lie, and all others are held to it
                     raise Fault(f"the baseline could not be audited: {ended}") from ended
-                # Once more: a machine may end it that is short of memory.
                 found = audit.unanswered(str(ended), tolerance)
+                if final:
+                    break
         return RunFinding(run=run.number, seed=f"{seed:032x}", finding=found)
 
     def _check(self, trial: TrialRecord, run: Run) -> None:
