@@ -158,6 +158,12 @@ def test_the_lines_are_known_again_however_somebody_formats_them() -> None:
         assert needs_settings(done.stdout + b'os.environ["AUTORESEARCH_RUN"]\n')
 
 
+def test_the_lines_of_the_first_init_are_known_again() -> None:
+    before = b'if _server_run := _server_os.environ.get("AUTORESEARCH_RUN"):  # by init\n'
+
+    assert not needs_settings(before)
+
+
 @pytest.mark.parametrize(
     "reads",
     [

@@ -56,7 +56,7 @@ if "{RUN_FILE_VARIABLE}" in __import__("os").environ:  {_MARK}
 _INSERTED = re.compile(
     rf"""
     (["']){RUN_FILE_VARIABLE}\1 \s+ in \s+ __import__\(\s* (["'])os\2 \s*\) \s*\.\s* environ
-    | {_OWN}os\s*\.\s*environ \s*\[\s* (["']){RUN_FILE_VARIABLE}\3 \s*\]
+    | {_OWN}os\s*\.\s*environ \s*(?:\[|\.\s*get\s*\()\s* (["']){RUN_FILE_VARIABLE}\3
     """.encode(),
     re.VERBOSE,
 )
