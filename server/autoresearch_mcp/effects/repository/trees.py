@@ -24,8 +24,6 @@ class Entry:
     """`100644`, `100755` (executable), `120000` (symbolic link) or `160000` (submodule)."""
     oid: str
     path: str
-    size: int | None
-    """Bytes; None for a submodule, and for content that the repository lacks."""
 
     @property
     def is_link(self) -> bool:
@@ -39,7 +37,7 @@ def list_tree(git: Plumbing, commit: str, *paths: str) -> tuple[Entry, ...]:
 
     What an object's id stands for never changes, so an answer is remembered for the next call.
     """
-    listed = git.run("ls-tree", "-r", "-z", "--long", "--full-tree", commit, "--", *paths)
+    listed = git.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths)
     return tuple(_parse(record) for record in os.fsdecode(listed).split("\0") if record)
 
 
@@ -66,8 +64,8 @@ def write_tree(git: Plumbing, entries: Collection[Entry], into: Path) -> dict[st
 
 def _parse(record: str) -> Entry:
     facts, _, path = record.partition("\t")
-    mode, _, oid, size = facts.split()
-    return Entry(mode, oid, path, int(size) if size.isdigit() else None)
+    mode, _, oid = facts.split()
+    return Entry(mode, oid, path)
 
 
 def _write_file(batch: "Popen[bytes]", entry: Entry, into: Path) -> str:
