@@ -4,7 +4,7 @@ The points are not listed anywhere: mortal/dying.py lets a process die before it
 is counted up until the process comes to its end alive.
 
 The short form takes a few points of each case, other ones for each; the long form every point 20
-times.
+times, and every point of every recovery once.
 """
 
 import itertools
@@ -62,7 +62,7 @@ async def test_a_death_at_any_change_loses_and_doubles_nothing(
     case = CASES[name]
     start: Lab = request.getfixturevalue(case.start)
     deaths = 0
-    for lab in killed(case, who, start, tmp_path, full):
+    for lab in killed(case, who, start, tmp_path, full, times=_REPETITIONS):
         live(lab.world, case.act)
         await check(lab, start, case)
         deaths += 1
@@ -93,12 +93,18 @@ async def test_a_death_at_any_change_of_the_recovery_loses_and_doubles_nothing(
     print(f"{name}, {who}: {deaths} deaths in the recovery mended")  # noqa: T201
 
 
-def killed(  # noqa: PLR0913, PLR0917 - one experiment in one line
-    case: Case, who: str, start: Lab, tmp_path: Path, full: bool, few: slice = slice(4)
+def killed(  # noqa: PLR0913 - one experiment in one line
+    case: Case,
+    who: str,
+    start: Lab,
+    tmp_path: Path,
+    full: bool,
+    *,
+    few: slice = slice(4),
+    times: int = 1,
 ) -> Iterator[Lab]:
-    """Yield labs in which somebody has just died, each at another point."""
-    times = _REPETITIONS if full else 1
-    for time in range(times):
+    """Yield labs in which somebody has just died, each at another point; in full, so many times."""
+    for time in range(times if full else 1):
         print(f"{who}: {time} of {times} times done", flush=True)  # noqa: T201 - hours, else silent
         for point in itertools.count(1) if full else _few(case, who)[few]:
             lab = start.copy(tmp_path / "lab")
