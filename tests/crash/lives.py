@@ -28,7 +28,7 @@ from autoresearch_mcp.session.state import look
 from tests.crash.mortal import dying
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([__name__])
+_FORKS.set_forkserver_preload([__name__, "pytest", "git"])  # else each life imports them anew
 _POLL_SECONDS = 0.01
 _PATIENCE_SECONDS = 120.0
 

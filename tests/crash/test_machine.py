@@ -5,6 +5,7 @@ form plays a few games, the long one 2,000.
 """
 
 import hashlib
+import itertools
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,7 @@ class Game(RuleBasedStateMachine):
     """A recipe with its baseline, and everybody who can touch it."""
 
     start: Lab
+    played = itertools.count(1)
 
     def __init__(self) -> None:
         super().__init__()
@@ -248,6 +250,8 @@ class Game(RuleBasedStateMachine):
         self.call("cancel")
         self.restart()
         shutil.rmtree(self.folder)
+        if (number := next(self.played)) % 100 == 0:
+            print(f"{number} games played", flush=True)  # noqa: T201 - hours, else silent
 
 
 def _runs(process: psutil.Process) -> bool:
