@@ -44,8 +44,8 @@ from autoresearch_mcp.core.setting import Setting
 from autoresearch_mcp.core.trial import Outcome, OutcomeKind, ProcessId, Role, Timing, Trust
 from autoresearch_mcp.core.verdict import Verdict, VerdictStatus
 from autoresearch_mcp.effects.ledger import Ledger, append, connected
-from autoresearch_mcp.session.applying import results_log
 from autoresearch_mcp.session.court import Docket
+from autoresearch_mcp.session.exporting import results_log
 from autoresearch_mcp.session.recipe import recipe_of
 from autoresearch_mcp.session.rooms import Options, Rooms
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch_mcp.core.trial import Phase, Run, TrialRecord
+from autoresearch_mcp.session import documents
 from tests.crash.lives import Baseline, Turn, World, live
 from tests.driving import (
     TRAIN,
@@ -85,6 +86,10 @@ class Lab:
         runs = self.trials()[-1].runs
         return runs[-1] if runs else None
 
+    def verify(self) -> int:
+        """Return the number of events, all of them proved."""
+        return self.repo.ledger.verify()
+
     def kinds(self) -> list[str]:
         """Return the kinds of all events so far."""
         return [event.kind for _, event in self.repo.ledger.events()]
@@ -106,7 +111,7 @@ class Lab:
             len(trials)
         ] * 3
         assert kinds.count("done") - kinds.count("closing") == len(decided)
-        assert self.repo.ledger.verify() == len(kinds)
+        assert self.verify() == len(kinds)
 
     def _check_git(self) -> None:
         repo, trials = self.repo, self.trials()
@@ -117,6 +122,7 @@ class Lab:
         assert repo.git("rev-parse", "HEAD") == (moves[-1] if moves else trials[0].base)
         rows = [row[0] for row in repo.log_rows()]
         assert rows == [trial.candidate[:7] for trial in trials]
+        assert repo.read("results.tsv") == documents.results(self.world.rooms())
         edited = [event.after for _, event in repo.ledger.events() if event.kind == "edited"]
         assert self.has_the_incumbent() or _sha256(repo.read("train.py")) in edited[-1:]
 

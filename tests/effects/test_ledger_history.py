@@ -1,5 +1,6 @@
 """Whatever happened, legally: what the ledger answers is what its events add up to."""
 
+import itertools
 import sqlite3
 import tempfile
 from collections.abc import Callable, Generator, Sequence
@@ -21,6 +22,7 @@ from autoresearch_mcp.core.events import (
     Event,
     Exported,
     Measured,
+    Overruled,
     Queued,
     ResearchStarted,
     RunFinished,
@@ -85,6 +87,9 @@ class Step:
             "decided": lambda: Decided(
                 trial=trial, verdict=Verdict(status=self.status, reason=self.word)
             ),
+            "overruled": lambda: Overruled(
+                trial=trial, verdict=Verdict(status=self.status, reason=self.word)
+            ),
             "applying": lambda: Applying(trial=trial, old="b" * 40, new=self.word * 40),
             "closing": lambda: Closing(
                 trial=trial, move=Move(old="b" * 40, new=self.word * 39 + "c")
@@ -100,7 +105,7 @@ class Step:
 
 KINDS = (
     *("staged", "queued", "running", "run_started", "run_finished", "cancel_requested"),
-    *("measured", "decided", "applying", "done", "closing", "edited", "exported"),
+    *("measured", "decided", "overruled", "applying", "done", "closing", "edited", "exported"),
 )
 # Most steps follow the usual order, so that trials get somewhere; the rest are what they may.
 ORDER = (
@@ -194,6 +199,40 @@ def agrees(ledger: Ledger, research: str, trials: list[TrialRecord]) -> None:
         ran = tuple(t for t in trials if any(run.arm == arm for run in t.runs))
         assert ledger.trials_of_arm(research, arm) == ran
     assert sum(count for _, count in ledger.kinds(research)) == len(trials)
+
+
+@settings(max_examples=40, deadline=None)
+@given(history=steps)
+def test_an_exported_log_goes_on_with_the_trials_decided_since(history: Sequence[Step]) -> None:
+    with kept(history, 30) as ledger:
+        events = [event for _, event in ledger.events()]
+        for research, word in itertools.product(RESEARCHES, "abcd"):
+            brought = [e for e in events if word in contents(e, research)][:1]
+            at = events.index(brought[0]) if brought else 0
+            had, has = decided(events[:at], research), decided(events, research)
+            found = ledger.decided_since(research, word)
+            if not brought or not isinstance(brought[0], Exported) or has[: len(had)] != had:
+                assert found is None
+            elif not any(isinstance(event, Overruled) for event in events[at:]):
+                assert found is not None
+                assert [trial.id for trial in found] == has[len(had) :]
+
+
+def contents(event: Event, research: str) -> set[str]:
+    """Return the contents of the working tree that a research run knows by an event."""
+    match event:
+        case Edited(research=of, before=before, after=after) if of == research:
+            return {before, after}
+        case Exported(research=of, sha256=sha256) if of == research:
+            return {sha256}
+        case _:
+            return set()
+
+
+def decided(events: Sequence[Event], research: str) -> list[int]:
+    """Return the trials of a research run that have a row in its log by now."""
+    trials = (event.trial for event in events if isinstance(event, Decided))
+    return sorted(trial for trial in trials if RESEARCHES[trial % 2] == research)
 
 
 @settings(max_examples=25, deadline=None)

@@ -43,15 +43,21 @@ def render(
         metric: Name of the primary metric.
         trials: The research run's trials, oldest first; undecided ones are left out.
     """
-    write, columns = _WRITERS[log.format], log.columns
     kept = before.decode(errors="replace").rstrip("\n") if before else ""
-    header = "" if log.format == "jsonl" else write(columns, columns)
-    rows = [
+    header = "" if log.format == "jsonl" else _WRITERS[log.format](log.columns, log.columns)
+    first = kept or header
+    return (f"{first}\n".encode() if first else b"") + rows(log, metric, trials)
+
+
+def rows(log: ResultsLog, metric: str, trials: Iterable[TrialRecord]) -> bytes:
+    """Return the rows of some trials, as `render` has them."""
+    write, columns = _WRITERS[log.format], log.columns
+    lines = (
         write(columns, [_cell(trial, column, metric) for column in columns])
         for trial in trials
         if trial.verdict is not None and trial.outcome is not None
-    ]
-    return "".join(f"{line}\n" for line in (kept or header, *rows) if line).encode()
+    )
+    return "".join(f"{line}\n" for line in lines if line).encode()
 
 
 def status(trial: TrialRecord) -> str:

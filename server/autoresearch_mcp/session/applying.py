@@ -7,13 +7,12 @@ import hashlib
 from datetime import datetime
 from textwrap import fill, shorten
 
-from autoresearch_mcp.core import resultslog
 from autoresearch_mcp.core.errors import Fault, Refusal
-from autoresearch_mcp.core.events import Applying, Done, Exported
+from autoresearch_mcp.core.events import Applying, Done
 from autoresearch_mcp.core.trial import Move, TrialRecord
 from autoresearch_mcp.core.verdict import VerdictStatus
-from autoresearch_mcp.effects.workspace import Conflict
-from autoresearch_mcp.session.recipe import Recipe, committed, recipe_of
+from autoresearch_mcp.session import exporting
+from autoresearch_mcp.session.recipe import recipe_of
 from autoresearch_mcp.session.rooms import Rooms
 
 _SUBJECT_CHARACTERS = 72
@@ -55,7 +54,7 @@ def finish(rooms: Rooms, trial: TrialRecord) -> tuple[str, ...]:
     new = trial.applying_to
     assert new is not None
     _move_branch(rooms, trial, Move(old=trial.base, new=new))
-    left = (*_follow(rooms, trial, new), *export(rooms, trial.research))
+    left = (*_follow(rooms, trial, new), *exporting.export(rooms, trial.research))
     rooms.ledger.append(Done(trial=trial.id))
     return left
 
@@ -73,7 +72,7 @@ def close(rooms: Rooms, trial: TrialRecord) -> tuple[str, ...]:
     assert move is not None
     _move_branch(rooms, trial, move)
     path = recipe_of(rooms, trial.research).log_path
-    left = (*_follow_index(rooms, [path], move), *export(rooms, trial.research))
+    left = (*_follow_index(rooms, [path], move), *exporting.export(rooms, trial.research))
     rooms.ledger.append(Done(trial=trial.id))
     return left
 
@@ -102,44 +101,6 @@ def _move_branch(rooms: Rooms, trial: TrialRecord, move: Move) -> None:
         raise _moved(trial, rooms.repository.ref(branch), move.old)
 
 
-def export(rooms: Rooms, research: str) -> tuple[str, ...]:
-    """Write the results log into the working tree, unless somebody else changed it there.
-
-    Returns:
-        A note where the file was left alone.
-    """
-    head = rooms.repository.head()
-    if head.branch != research:
-        return ()
-    recipe = recipe_of(rooms, research)
-    path, content = recipe.log_path, results_log(rooms, recipe, research)
-    digest = hashlib.sha256(content).hexdigest()
-    try:
-        present = rooms.workspace.digest(path)
-        if present == digest:
-            return ()
-        versions = {rooms.repository.read(at, path) for at in (head.commit, recipe.commit)}
-        known = {hashlib.sha256(version).hexdigest() for version in versions if version}
-        if present not in {None, *known} and not rooms.ledger.knows(research, present or ""):
-            return (
-                f"{path} was changed by somebody else and is left alone; to have the server's "
-                f"again, move it away: the next verdict writes it anew",
-            )
-        rooms.ledger.append(Exported(research=research, sha256=digest))
-        rooms.workspace.write(path, content, expected=present)
-    except (Conflict, Refusal) as error:
-        return (f"{path} is left alone: {error}",)
-    return ()
-
-
-def results_log(rooms: Rooms, recipe: Recipe, research: str, *, upto: int | None = None) -> bytes:
-    """Return the results log's content: the lines from before the run, then one per trial."""
-    measurement, log = recipe.protocol.measurement, recipe.protocol.provenance.results_log
-    before = committed(rooms.repository, recipe.commit, log.path)
-    rows = rooms.ledger.each(research, upto)
-    return resultslog.render(before, log, measurement.primary_metric.name, rows)
-
-
 def _commit(rooms: Rooms, trial: TrialRecord) -> str:
     """Write the commit that a kept trial becomes, and return it. No branch moves."""
     recipe = recipe_of(rooms, trial.research)
@@ -148,7 +109,7 @@ def _commit(rooms: Rooms, trial: TrialRecord) -> str:
         for path in recipe.files
         if (content := rooms.repository.read(trial.candidate, path)) is not None
     }
-    changes[recipe.log_path] = results_log(rooms, recipe, trial.research, upto=trial.id)
+    changes[recipe.log_path] = exporting.results_log(rooms, recipe, trial.research, upto=trial.id)
     assert trial.ended_at is not None
     when = datetime.fromisoformat(trial.ended_at)
     return rooms.vault.commit(trial.base, changes, _message(trial), when=when)

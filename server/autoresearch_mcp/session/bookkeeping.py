@@ -8,7 +8,7 @@ from pydantic import Field
 
 from autoresearch_mcp.core.errors import Refusal
 from autoresearch_mcp.effects.ledger import Changed, Progress
-from autoresearch_mcp.session import applying
+from autoresearch_mcp.session import exporting
 from autoresearch_mcp.session.answers import Answer
 from autoresearch_mcp.session.recipe import recipe_of
 from autoresearch_mcp.session.rooms import Rooms
@@ -63,7 +63,7 @@ def export(rooms: Rooms) -> Export:
     """
     with rooms.locked():
         research = _research(rooms)
-        notes = applying.export(rooms, research)
+        notes = exporting.export(rooms, research, anew=True)
         log_path = recipe_of(rooms, research).log_path
     return Export(research=research, results_log=log_path, notes=list(notes))
 
@@ -92,7 +92,7 @@ def rebuild(rooms: Rooms, progress: Progress | None = None) -> Rebuild:
         done = rooms.ledger.rebuild(progress)
         branch = rooms.repository.head().branch
         known = branch is not None and rooms.ledger.research(branch) is not None
-        notes = applying.export(rooms, branch) if branch and known else ()
+        notes = exporting.export(rooms, branch, anew=True) if branch and known else ()
     path = str(rooms.ledger.path)
     return Rebuild(ledger=path, events=done.events, wrong=done.wrong, notes=list(notes))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from autoresearch_mcp.core import chart, logtext
 from autoresearch_mcp.core.chart import Mark
 from autoresearch_mcp.core.errors import Refusal
-from autoresearch_mcp.session import applying, trials
+from autoresearch_mcp.session import exporting, trials
 from autoresearch_mcp.session.recipe import PROTOCOL_FILE
 from autoresearch_mcp.session.rooms import Rooms
 from autoresearch_mcp.session.state import look
@@ -64,7 +64,7 @@ def results(rooms: Rooms) -> str:
     if state.research is None:
         content = rooms.repository.read(state.head.commit, state.recipe.log_path) or b""
     else:
-        content = applying.results_log(rooms, state.recipe, state.research)
+        content = exporting.results_log(rooms, state.recipe, state.research)
     return content.decode(errors="replace")
 
 

@@ -13,7 +13,7 @@ from autoresearch_mcp.core import resultslog
 from autoresearch_mcp.core.errors import Refusal
 from autoresearch_mcp.core.events import Closing
 from autoresearch_mcp.core.trial import Move
-from autoresearch_mcp.session import applying
+from autoresearch_mcp.session import applying, exporting
 from autoresearch_mcp.session.answers import Answer
 from autoresearch_mcp.session.rooms import Rooms
 from autoresearch_mcp.session.settling import settle
@@ -103,9 +103,9 @@ def _closed(state: State) -> tuple[str, ...]:
     """Commit the rows that no kept trial committed, where there are any."""
     rooms, research, head = state.rooms, state.research, state.head.commit
     assert research is not None
-    path, log = state.recipe.log_path, applying.results_log(rooms, state.recipe, research)
+    path, log = state.recipe.log_path, exporting.results_log(rooms, state.recipe, research)
     if not state.trials or rooms.repository.read(head, path) == log:
-        return applying.export(rooms, research)
+        return exporting.export(rooms, research, anew=True)
     last = state.trials[-1]
     assert last.ended_at is not None
     when = datetime.fromisoformat(last.ended_at)

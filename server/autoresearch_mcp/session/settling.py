@@ -11,7 +11,7 @@ from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import Done, Measured
 from autoresearch_mcp.core.trial import Outcome, OutcomeKind, Phase, TrialRecord
 from autoresearch_mcp.effects import processes, rundir
-from autoresearch_mcp.session import applying, court, noisebook
+from autoresearch_mcp.session import applying, court, exporting, noisebook
 from autoresearch_mcp.session.recipe import Recipe, recipe_of
 from autoresearch_mcp.session.rooms import Rooms
 
@@ -58,7 +58,7 @@ def conclude(rooms: Rooms, trial_id: int) -> None:
 
 def _show_verdict(rooms: Rooms, trial: TrialRecord) -> None:
     """Write a decided trial's row into the working tree; end it where that is all there is."""
-    applying.export(rooms, trial.research)
+    exporting.export(rooms, trial.research)
     if not trial.awaits_application:
         rooms.ledger.append(Done(trial=trial.id))
 

@@ -183,9 +183,12 @@ def _stage(state: State, bench: Bench, candidate: Mapping[str, bytes], idea: _Id
 
 def _first_free_ref(state: State) -> int:
     """Return a trial number that no ref has yet, even where an earlier ledger was lost."""
+    upcoming = state.rooms.ledger.last_trial() + 1
+    if state.rooms.repository.ref(f"{TRIAL_REFS}/{upcoming}") is None:
+        return upcoming
     names = state.rooms.repository.refs(TRIAL_REFS)
     numbers = [name.rpartition("/")[2] for name in names]
-    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=0)
+    return 1 + max(int(number) for number in numbers if number.isdecimal())
 
 
 def _referenced(rooms: Rooms, event: Event) -> TrialRecord:

@@ -156,6 +156,31 @@ class Reader:
         rows = self._select(query, research, upto, *arms)
         return tuple(map(EndedRun._make, {row[:2]: row for row in rows}.values()))
 
+    def decided_since(self, research: str, sha256: str) -> tuple[TrialRecord, ...] | None:
+        """Return the trials decided since a results log was exported, oldest first.
+
+        Args:
+            research: The research run.
+            sha256: Hash of the log.
+
+        Returns:
+            None where no such log was exported, or where its rows are not the first ones any more.
+        """
+        exported = (
+            "SELECT event.seq FROM content JOIN event USING (seq) "
+            "WHERE research = ? AND sha256 = ? AND kind = 'exported'"
+        )
+        later = "SELECT trial, kind FROM event WHERE seq > ? AND kind IN ('decided', 'overruled')"
+        rows = self._select(exported, research, sha256)
+        news = self._select(later, rows[0][0]) if rows else []
+        if not rows or any(kind == "overruled" for _, kind in news):
+            return None
+        decided = {trial for trial, _ in news}
+        where = "research = ? AND id >= ? ORDER BY id"
+        since = self._records(where, research, min(decided, default=_ANY))
+        found = tuple(trial for trial in since if trial.verdict)
+        return found if all(trial.id in decided for trial in found) else None
+
     def verdicts_kept(self, research: str, before: int) -> tuple[Verdict, ...]:
         """Return the verdicts that were kept, the baseline's first, up to before a trial."""
         query = (
