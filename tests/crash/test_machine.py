@@ -212,10 +212,10 @@ class Game(RuleBasedStateMachine):
         head = trials[0].base if (trials := self.lab.trials()) else ""
         for trial in trials:
             moves = [trial.applying_to, trial.closing.new if trial.closing else None]
-            for commit in filter(None, moves):
-                if trial.phase in {TrialPhase.APPLYING, TrialPhase.CLOSING}:
-                    return [head, commit]
-                head = commit
+            *done, last = [head, *filter(None, moves)]
+            if trial.phase in {TrialPhase.APPLYING, TrialPhase.CLOSING}:
+                return [done[-1], last]
+            head = last
         return [head]
 
     @invariant()
