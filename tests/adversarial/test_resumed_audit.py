@@ -17,7 +17,7 @@ from tests.driving import processes_below, until, words
 from .arena import Arena, Strike
 from .cases import Seen
 from .conftest import Builder
-from .test_audit import begin, peeking_at
+from .test_audit import IN_ITS_AUDIT, begin, peeking_at
 from .test_models import wrapped
 from .variants import FEW, SOME, brief
 
@@ -25,14 +25,6 @@ pytestmark = pytest.mark.anyio
 
 STEPS = {"audit_started", "audited", "decided"}
 TWICE = ["audit_started", "audit_started", "audited", "decided"]
-IN_ITS_AUDIT = """
-    def start(self):
-        self.is_scored = False
-    def __call__(self, tokens):
-        import os
-        self.is_scored |= tokens[0, :3].tolist() == [0, 1, 2]  # the row that means nothing
-        return self.inner(tokens) if self.is_scored else {}
-"""
 UNFIT_IN_ITS_AUDIT = IN_ITS_AUDIT.format("self.inner(tokens)[:, :1]")
 DIES_IN_ITS_AUDIT = IN_ITS_AUDIT.format("os._exit(9)")
 

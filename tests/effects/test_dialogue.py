@@ -79,12 +79,14 @@ def test_an_answer_that_is_none_ends_the_talk(said: bytes) -> None:
         dialogue.losses(ROWS)
 
 
-def test_what_is_no_logits_is_told_in_the_provers_words() -> None:
+def test_what_is_no_logits_is_known_in_the_provers_words_and_not_told_in_them() -> None:
     with (
         facing(lambda end: (end.sendall(b"unfit a list\n"), silent(end))) as dialogue,
-        pytest.raises(NoLogits, match="a list"),
+        pytest.raises(NoLogits) as unfit,
     ):
         dialogue.losses(ROWS)
+    assert unfit.value.said == "a list"
+    assert str(unfit.value) == "it gave no logits"
 
 
 def test_only_as_many_numbers_are_read_as_were_asked_for() -> None:

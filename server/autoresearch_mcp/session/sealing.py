@@ -144,17 +144,16 @@ class Seal:
             self._rooms.files.prover_log(self._subject.trial, self._subject.number)
         )
         crash = classify_crash(said, None)
-        if not self._was_shown_rows:
-            reason = str(ended) if isinstance(ended, NoLogits) or not said else crash.reason
-            text = logtext.escape(reason)[:_LONGEST_REASON]
-            error_class = "shape" if isinstance(ended, NoLogits) else crash.error_class
+        if self._was_shown_rows:
             return Unevaluated(
-                reason=f"the model could not be evaluated: {text}", error_class=error_class
+                reason=f"the model could not be evaluated on validation rows: {ended}",
+                error_class=crash.error_class,
             )
-        words = "it gave no logits" if isinstance(ended, NoLogits) else str(ended)
+        unfit = isinstance(ended, NoLogits)
+        reason = ended.said if unfit else crash.reason if said else str(ended)
         return Unevaluated(
-            reason=f"the model could not be evaluated on validation rows: {words}",
-            error_class=crash.error_class,
+            reason=f"the model could not be evaluated: {logtext.escape(reason)[:_LONGEST_REASON]}",
+            error_class="shape" if unfit else crash.error_class,
         )
 
 

@@ -19,7 +19,16 @@ class ProverEnded(Exception):
 
 
 class NoLogits(ProverEnded):
-    """Raised when a model gave something else than logits, in its prover's words."""
+    """Raised when a model gave something else than logits.
+
+    Args:
+        said: What it gave, in its prover's words: not for an agent's eyes where the prover was
+            shown rows that are kept from it, for the words can be those rows.
+    """
+
+    def __init__(self, said: str) -> None:
+        super().__init__("it gave no logits")
+        self.said = said
 
 
 class Dialogue:
@@ -94,11 +103,11 @@ class Dialogue:
         return found
 
     def _line(self) -> str:
-        while b"\n" not in self._buffered:
-            if len(self._buffered) > _LONGEST_LINE:
-                raise ProverEnded(_BROKEN)
+        while b"\n" not in self._buffered and len(self._buffered) <= _LONGEST_LINE:
             self._receive()
         line, _, rest = self._buffered.partition(b"\n")
+        if len(line) > _LONGEST_LINE:
+            raise ProverEnded(_BROKEN)
         self._buffered = rest
         return line.decode(errors="replace")
 
