@@ -52,6 +52,18 @@ def test_a_store_that_lacks_a_provers_gets_them_later(tmp_path: Path) -> None:
     assert kernels.holds(_store(tmp_path), made)
 
 
+def test_making_what_a_store_lacks_is_tried_twice(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    due: list[bool] = []
+    for _ in range(2):
+        due.append(kernels.are_due(_store(tmp_path), ["run", "prover"]))
+        kernels.fill(_store(tmp_path), {"run": tmp_path / "run", "prover": tmp_path / "prover"})
+
+    assert due == [True, True]
+    assert not kernels.are_due(_store(tmp_path), ["run", "prover"])
+    assert not kernels.holds(_store(tmp_path), ["run", "prover"])
+
+
 def test_a_filled_store_stays_as_it_is(tmp_path: Path) -> None:
     for text in ("first", "second"):
         made = tmp_path / text

@@ -12,10 +12,17 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 Whose = Literal["run", "prover"]
+
+_MOST_TRIES = 2
+"""A recipe that always ends before its model is evaluated would be warmed up for ever."""
+
+_TRIES = "tries"
+"""A file with one character for each time that a store was filled."""
 
 _LAYOUT = "run, prover"
 """What a store holds: one of another layout, of an earlier version, is another store."""
@@ -39,6 +46,11 @@ def holds(store: Path, whose: Iterable[Whose]) -> bool:
     return all((store / one).is_dir() for one in whose)
 
 
+def are_due(store: Path, whose: Iterable[Whose]) -> bool:
+    """Tell whether a store lacks kernels of some of these, and it is worth trying to make them."""
+    return not holds(store, whose) and _tries(store) < _MOST_TRIES
+
+
 def environment(folder: Path) -> dict[str, str]:
     """Return the variables that make MLX and the driver keep their kernels in a folder."""
     return {"MLX_PTX_CACHE_DIR": str(folder), "CUDA_CACHE_PATH": str(folder / "driver")}
@@ -46,9 +58,10 @@ def environment(folder: Path) -> dict[str, str]:
 
 def lend(store: Path, whose: Whose, folder: Path) -> None:
     """Copy the store's kernels to a process's own folder, made here; it is empty without them."""
-    if holds(store, [whose]):
+    try:
         shutil.copytree(store / whose, folder)
-    else:
+    except OSError:  # there are none, or another process is putting a fuller store in its place
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
 
 
@@ -64,9 +77,18 @@ def fill(store: Path, folders: Mapping[Whose, Path]) -> None:
         for whose, folder in folders.items():
             if folder.is_dir() and not folder.is_symlink():
                 shutil.copytree(folder, fresh / whose, ignore=_all_but_files)
+        (fresh / _TRIES).write_text("." * (_tries(store) + 1))
         if not holds(store, folders):
             shutil.rmtree(store, ignore_errors=True)
-            fresh.rename(store)
+            with suppress(OSError):  # another process was quicker
+                fresh.rename(store)
+
+
+def _tries(store: Path) -> int:
+    try:
+        return len((store / _TRIES).read_text())
+    except OSError:
+        return 0
 
 
 def _all_but_files(folder: str, names: list[str]) -> list[str]:

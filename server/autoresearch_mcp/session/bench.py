@@ -122,7 +122,8 @@ class Bench:
         if found.device_kind != "cuda":
             return None
         made_with = [found.mlx or "", *found.backends, found.device, self.recipe.commit]
-        return kernels.store(_own_cache(), [*made_with, "sealed" if sealed else "in place"])
+        may_know = [self.data.manifest.data_id if self.data else "", "sealed" if sealed else ""]
+        return kernels.store(_own_cache(), [*made_with, *may_know])
 
     @property
     def budget(self) -> Budget:

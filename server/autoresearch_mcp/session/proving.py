@@ -4,7 +4,7 @@ import socket
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoresearch_mcp.core.command import Command
@@ -29,12 +29,14 @@ class Subject:
         number: The run within it that handed the model over.
         commit: The commit that was run.
         seed: The run's seed.
+        hard_timeout: When a prover is killed, seconds from its start; None for a run's limit.
     """
 
     trial: int
     number: int
     commit: str
     seed: int
+    hard_timeout: float | None = None
 
 
 @contextmanager
@@ -47,7 +49,7 @@ def proving(
 ) -> Generator[Dialogue]:
     """Keep a prover for a stored model; it ends with the block.
 
-    It gets the recipe's tree and its own scratch, no data, and as long as a run may take.
+    It gets the recipe's tree and its own scratch, and no data.
 
     Args:
         rooms: The recipe's rooms.
@@ -63,10 +65,12 @@ def proving(
     data = guard.bench.data
     if data is None:
         raise Fault("a model can only be evaluated on prepared data")
-    seconds = guard.bench.budget.hard_timeout_seconds
+    seconds = subject.hard_timeout or guard.bench.budget.hard_timeout_seconds
     mine, theirs = socket.socketpair()
     with mine, theirs:
-        spec = _spec(rooms, guard, subject, directory, theirs.fileno())
+        spec = replace(
+            _spec(rooms, guard, subject, directory, theirs.fileno()), hard_timeout=seconds
+        )
         with supervisor.attended(spec, theirs):
             deadline, vocabulary = time.monotonic() + seconds, data.manifest.profile.vocab_size
             prover = Dialogue(mine, vocabulary, deadline, give_up)

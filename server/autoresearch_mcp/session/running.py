@@ -33,7 +33,8 @@ class RunOrder:
         seed: Its seed.
         baselines: Timings of the baseline's runs; empty for the baseline itself.
         training_seconds: How long it is told to train; None for the budget in force.
-        hard_timeout: When it is killed, seconds from its start; None for the budget in force.
+        hard_timeout: When it or its prover is killed, seconds from its start; None for the budget
+            in force.
         counts: Whether its number does; else the server shows its model no validation rows.
     """
 
@@ -64,7 +65,11 @@ class Performance:
         self._bench = guard.bench
         self._log = rooms.files.run_log(order.trial, order.number)
         subject = Subject(
-            trial=order.trial, number=order.number, commit=order.commit, seed=order.seed
+            trial=order.trial,
+            number=order.number,
+            commit=order.commit,
+            seed=order.seed,
+            hard_timeout=order.hard_timeout,
         )
         seal = partial(Seal, meaningless=not order.counts)
         self._seal = seal(rooms, guard, subject, directory) if guard.seals else None

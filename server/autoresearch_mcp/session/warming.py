@@ -15,6 +15,7 @@ _TRAINING_SECONDS = 5.0
 _LONGEST_SECONDS = 900.0
 """Of the whole run, whatever a run may take: slow machines compile longer than a trial lasts."""
 _SEED = 0
+_WHOSE: tuple[Whose, ...] = ("run", "prover")
 
 
 def warm_up(rooms: Rooms, guard: Guard, is_stopped: Callable[[], bool]) -> None:
@@ -33,8 +34,8 @@ def warm_up(rooms: Rooms, guard: Guard, is_stopped: Callable[[], bool]) -> None:
     Raises:
         Fault: The run could not be started.
     """
-    store = guard.kernels
-    if store is None or kernels.holds(store, ("run", "prover") if guard.seals else ("run",)):
+    store, needed = guard.kernels, _WHOSE if guard.seals else _WHOSE[:1]
+    if store is None or not kernels.are_due(store, needed):
         return
     order = RunOrder(
         trial=NO_TRIAL,
