@@ -104,7 +104,8 @@ def killed(  # noqa: PLR0913 - one experiment in one line
     times: int = 1,
 ) -> Iterator[Lab]:
     """Yield labs in which somebody has just died, each at another point; in full, so many times."""
-    for time in range(times if full else 1):
+    times = times if full else 1
+    for time in range(times):
         print(f"{who}: {time} of {times} times done", flush=True)  # noqa: T201 - hours, else silent
         for point in itertools.count(1) if full else _few(case, who)[few]:
             lab = start.copy(tmp_path / "lab")

@@ -54,7 +54,8 @@ def finish(rooms: Rooms, trial: TrialRecord) -> tuple[str, ...]:
     new = trial.applying_to
     assert new is not None
     _move_branch(rooms, trial, Move(old=trial.base, new=new))
-    left = (*_follow(rooms, trial, new), *exporting.export(rooms, trial.research))
+    committed = new != trial.base  # the log, too, made anew
+    left = (*_follow(rooms, trial, new), *exporting.export(rooms, trial.research, anew=committed))
     rooms.ledger.append(Done(trial=trial.id))
     return left
 
@@ -72,7 +73,8 @@ def close(rooms: Rooms, trial: TrialRecord) -> tuple[str, ...]:
     assert move is not None
     _move_branch(rooms, trial, move)
     path = recipe_of(rooms, trial.research).log_path
-    left = (*_follow_index(rooms, [path], move), *exporting.export(rooms, trial.research))
+    log = exporting.export(rooms, trial.research, anew=True)
+    left = (*_follow_index(rooms, [path], move), *log)
     rooms.ledger.append(Done(trial=trial.id))
     return left
 

@@ -19,7 +19,8 @@ def export(rooms: Rooms, research: str, *, anew: bool = False) -> tuple[str, ...
     Args:
         rooms: The recipe's rooms.
         research: The research run.
-        anew: Make every row anew, also those that the file has.
+        anew: Make every row anew, also those that the file has: so it is what gets committed,
+            whichever version of the server wrote those rows.
 
     Returns:
         A note where the file was left alone.
@@ -58,8 +59,8 @@ def results_log(rooms: Rooms, recipe: Recipe, research: str, *, upto: int | None
 def _continued(rooms: Rooms, recipe: Recipe, research: str, present: str) -> bytes | None:
     """Return the file in the working tree with the rows that it lacks; None where that can't be.
 
-    What was exported has the rows of all verdicts until then, so that a verdict costs the same
-    after ten trials and after ten thousand.
+    What was exported has the rows of all verdicts until then: none of their trials is read again,
+    be they ten or ten thousand.
     """
     trials = rooms.ledger.decided_since(research, present)
     if trials is None:

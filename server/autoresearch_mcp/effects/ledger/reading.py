@@ -1,4 +1,4 @@
-"""What may be asked of a ledger. Nothing here reads more trials than it answers with."""
+"""What may be asked of a ledger, each by a query that reads no more trials than it must."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -170,9 +170,12 @@ class Reader:
             "SELECT event.seq FROM content JOIN event USING (seq) "
             "WHERE research = ? AND sha256 = ? AND kind = 'exported'"
         )
-        later = "SELECT trial, kind FROM event WHERE seq > ? AND kind IN ('decided', 'overruled')"
+        later = (
+            "SELECT trial.id, event.kind FROM event JOIN trial ON trial.id = event.trial "
+            "WHERE event.seq > ? AND event.kind IN ('decided', 'overruled') AND research = ?"
+        )
         rows = self._select(exported, research, sha256)
-        news = self._select(later, rows[0][0]) if rows else []
+        news = self._select(later, rows[0][0], research) if rows else []
         if not rows or any(kind == "overruled" for _, kind in news):
             return None
         decided = {trial for trial, _ in news}
