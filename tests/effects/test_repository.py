@@ -339,6 +339,17 @@ def test_a_sweep_removes_what_a_killed_commit_left_and_nothing_else(repo: Path) 
 # Refs and HEAD
 
 
+def test_a_ref_is_read_as_it_is_listed(repo: Path, git: Git) -> None:
+    names = {"whole": git("rev-parse", "HEAD"), "objectless": "1" * 40, "unreadable": "no object"}
+    for name, content in names.items():
+        (repo / ".git" / "refs" / "heads" / name).write_text(f"{content}\n")
+    repository = Repository.discover(repo)
+
+    listed = repository.refs("refs/heads")
+    for name in (*names, "missing"):
+        assert repository.ref(f"refs/heads/{name}") == listed.get(f"refs/heads/{name}")
+
+
 def test_a_ref_moves_only_from_where_it_is_thought_to_be(repo: Path, git: Git) -> None:
     repository = Repository.discover(repo)
     vault = Vault(repository)

@@ -30,7 +30,7 @@ _LOCKS = {"lock", "lease"}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _READING_GIT = {
     *("cat-file", "config", "for-each-ref", "ls-files", "ls-tree", "rev-parse", "version"),
-    *("worktree", "--version"),
+    *("show-ref", "worktree", "--version"),
 }
 _DIED = ".died"
 _PRIVATE = {"", ":memory:"}

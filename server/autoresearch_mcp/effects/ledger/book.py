@@ -45,7 +45,7 @@ class Ledger(Reader):
         checkpoint_every: Events between two checkpoints: no check replays many more.
     """
 
-    def __init__(self, path: Path, *, checkpoint_every: int = 1000) -> None:
+    def __init__(self, path: Path, *, checkpoint_every: int = 250) -> None:
         super().__init__(path)
         self._checkpoint_every = checkpoint_every
 

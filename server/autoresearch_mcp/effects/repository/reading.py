@@ -20,6 +20,8 @@ _IN_PROGRESS = {
     "sequencer": "cherry-pick",
     "BISECT_LOG": "bisect",
 }
+_NO_SUCH_REF = "not a valid ref"
+"""In what git says of a ref that is not there; it speaks English here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,11 @@ class Repository:
         Args:
             name: The full name, `refs/heads/main`.
         """
-        return self.refs(name).get(name)
+        # A listing reads every ref beside this one: there may be thousands.
+        reply = self.git.ask("show-ref", "--verify", "--", name)
+        if reply.status == 0:
+            return os.fsdecode(reply.out).partition(" ")[0]
+        return None if _NO_SUCH_REF in reply.err else self.refs(name).get(name)
 
     def refs(self, prefix: str) -> dict[str, str]:
         """List the refs at or below a prefix, `refs/autoresearch/trials`, and their objects."""
