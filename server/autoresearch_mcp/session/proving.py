@@ -4,7 +4,7 @@ import socket
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch_mcp.core.command import Command
@@ -65,15 +65,12 @@ def proving(
     data = guard.bench.data
     if data is None:
         raise Fault("a model can only be evaluated on prepared data")
-    seconds = subject.hard_timeout or guard.bench.budget.hard_timeout_seconds
     mine, theirs = socket.socketpair()
     with mine, theirs:
-        spec = replace(
-            _spec(rooms, guard, subject, directory, theirs.fileno()), hard_timeout=seconds
-        )
+        spec = _spec(rooms, guard, subject, directory, theirs.fileno())
         with supervisor.attended(spec, theirs):
-            deadline, vocabulary = time.monotonic() + seconds, data.manifest.profile.vocab_size
-            prover = Dialogue(mine, vocabulary, deadline, give_up)
+            deadline = time.monotonic() + spec.hard_timeout
+            prover = Dialogue(mine, data.manifest.profile.vocab_size, deadline, give_up)
             try:
                 prover.expect("launched")
             except ProverEnded as ended:
@@ -110,5 +107,5 @@ def _spec(
         cwd=folder / Path(recipe.command.script).parent,
         environment=wrapped.environment,
         log=rooms.files.prover_log(subject.trial, subject.number),
-        hard_timeout=bench.budget.hard_timeout_seconds,
+        hard_timeout=subject.hard_timeout or bench.budget.hard_timeout_seconds,
     )
