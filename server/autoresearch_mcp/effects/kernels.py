@@ -68,7 +68,7 @@ def lend(store: Path, whose: Whose, folder: Path) -> None:
 def fill(store: Path, folders: Mapping[Whose, Path]) -> None:
     """Keep the kernels that a run of the recipe as committed and its prover left in their folders.
 
-    A store that holds them already stays as it is.
+    A store that holds them already keeps those, and counts one more try.
     """
     store.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store.parent) as made:
@@ -77,11 +77,14 @@ def fill(store: Path, folders: Mapping[Whose, Path]) -> None:
         for whose, folder in folders.items():
             if folder.is_dir() and not folder.is_symlink():
                 shutil.copytree(folder, fresh / whose, ignore=_all_but_files)
-        (fresh / _TRIES).write_text("." * (_tries(store) + 1))
-        if not holds(store, folders):
-            shutil.rmtree(store, ignore_errors=True)
-            with suppress(OSError):  # another process was quicker
-                fresh.rename(store)
+        tries = "." * (_tries(store) + 1)
+        if holds(store, folders):
+            (store / _TRIES).write_text(tries)
+            return
+        (fresh / _TRIES).write_text(tries)
+        shutil.rmtree(store, ignore_errors=True)
+        with suppress(OSError):  # another process was quicker
+            fresh.rename(store)
 
 
 def _tries(store: Path) -> int:
