@@ -137,7 +137,7 @@ LEAK = """
 class Leaky:
     def __call__(self, tokens):
         if tokens[0, :3].tolist() != [0, 1, 2]:
-            raise ValueError(f"these are rows: {tokens[0].tolist()}")
+            raise MemoryError(f"these are rows: {tokens[0].tolist()}")
         return model(tokens)
 """
 
@@ -149,6 +149,7 @@ async def test_what_a_model_says_of_validation_rows_reaches_no_agent(arena: Aren
 
     assert strike.outcome == "crash"
     assert "could not be evaluated on validation rows" in strike.trial["outcome"]["reason"]
+    assert strike.trial["outcome"]["error_class"] == "other"  # nor by the kind of its error
     assert "these are rows" not in json.dumps([told, strike.trial]) + strike.log
 
 

@@ -139,17 +139,17 @@ class Seal:
             return scored(prover, data, micro_batch)
 
     def _failed(self, ended: ProverEnded) -> Unevaluated:
-        """Say why there is no metric: in full before the first row was shown, else by its class."""
+        """Say why there is no metric: in full before the first row was shown, else in our words."""
+        unfit = isinstance(ended, NoLogits)
+        if self._was_shown_rows:  # its log may say what it saw, were it by the kind of its error
+            return Unevaluated(
+                reason=f"the model could not be evaluated on validation rows: {ended}",
+                error_class="shape" if unfit else "other",
+            )
         said = self._rooms.files.read(
             self._rooms.files.prover_log(self._subject.trial, self._subject.number)
         )
         crash = classify_crash(said, None)
-        if self._was_shown_rows:
-            return Unevaluated(
-                reason=f"the model could not be evaluated on validation rows: {ended}",
-                error_class=crash.error_class,
-            )
-        unfit = isinstance(ended, NoLogits)
         reason = ended.said if unfit else crash.reason if said else str(ended)
         return Unevaluated(
             reason=f"the model could not be evaluated: {logtext.escape(reason)[:_LONGEST_REASON]}",
