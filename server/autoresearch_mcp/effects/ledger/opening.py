@@ -13,6 +13,7 @@ from autoresearch_mcp.effects.ledger.checking import replay
 
 _PATIENCE_SECONDS = 30
 _SECOND_LOOK_SECONDS = 0.05
+_CACHE_KIB = 256
 _KEEP = "nothing that was recorded is lost"
 _DAMAGED = (
     "keep the file; `autoresearch-mcp ledger rebuild` mends it where its events can still be read, "
@@ -105,6 +106,9 @@ def _prepare(db: sqlite3.Connection, path: Path, anew: bool) -> None:
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA fullfsync = 1")
     db.execute("PRAGMA checkpoint_fullfsync = 1")
+    # Every call has a connection of its own, which seldom reads a page twice, and an allocator
+    # keeps for each thread the most that it ever took.
+    db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     version = schema.version_of(db)
     if version == schema.VERSION:
         return
