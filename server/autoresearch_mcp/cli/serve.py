@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch_mcp.cli.options import Commands, add_trial_options, port, positive, rooms_of
+from autoresearch_mcp.effects.allocator import return_freed_memory
 from autoresearch_mcp.effects.processes import identify
 from autoresearch_mcp.effects.token import token_at
 from autoresearch_mcp.session.statefolder import state_folder
@@ -68,6 +69,7 @@ def register(commands: Commands, common: argparse.ArgumentParser) -> None:
 def _serve(options: argparse.Namespace) -> int:
     # What is loaded now stays: looking through it for garbage, again and again, only takes time.
     gc.disable()
+    return_freed_memory()
     # Loading the SDK takes most of a second: commands that need no MCP do without it.
     from autoresearch_mcp.tools import build_server  # noqa: PLC0415
     from autoresearch_mcp.tools.server import LONG  # noqa: PLC0415
