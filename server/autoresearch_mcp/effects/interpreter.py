@@ -72,13 +72,19 @@ def distributions(python: Path) -> dict[str, list[str]]:
 def choose(root: Path, override: Path | None, folder: str = "") -> Path:
     """Return the recipe's interpreter.
 
-    In this order: the operator's choice, the `.venv` of the recipe's own folder, that of its
-    repository, the server's.
+    In this order: the operator's choice, an environment in the recipe's own folder, one in that
+    of its repository, the server's.
     """
     if override is not None:
         return override.absolute()
-    own = (place / ".venv" / "bin" / "python" for place in (root / folder, root))
-    return next((python for python in own if python.exists()), Path(sys.executable))
+    found = (env / "bin" / "python" for env in (*_own(root / folder), *_own(root)))
+    return next((python for python in found if python.exists()), Path(sys.executable))
+
+
+def _own(folder: Path) -> tuple[Path, ...]:
+    """Return a folder's environments: first the server's: it may run from `.venv-cuda13`."""
+    server, usual = Path(sys.prefix), folder / ".venv"
+    return (server, usual) if server.resolve().parent == folder.resolve() else (usual,)
 
 
 def probe(python: Path) -> Interpreter:
