@@ -10,7 +10,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full",
         action="store_true",
-        help="run the long forms: every kill 20 times, floods at full size (minutes)",
+        help="run the long forms: every kill 20 times, floods at full size (hours)",
     )
     parser.addoption(
         "--update-contract",

@@ -24,8 +24,8 @@ def add_trial_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sandbox",
         metavar="NAME",
-        help="what holds a run to its own files: auto, a name that `doctor` lists, or none "
-        "(default: the best that works here)",
+        help="what holds a run to its own files: auto (the default: the best that works "
+        "here), none, landlock+seccomp, bubblewrap+seccomp, bubblewrap+landlock+seccomp, seatbelt",
     )
     parser.add_argument(
         "--allow-network",

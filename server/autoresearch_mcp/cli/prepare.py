@@ -30,7 +30,8 @@ def register(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile",
         metavar="NAME",
-        help="full: 300 s a run; cpu: 30 s and a small model (default: full where there is a GPU)",
+        help="full: 300 s a run; cpu: 30 s and a small model (default: full for climbmix where "
+        "there is a GPU, else cpu)",
     )
     parser.add_argument(
         "--num-shards", type=int, metavar="N", help="climbmix: shards to train on (default: 10)"

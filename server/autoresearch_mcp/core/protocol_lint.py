@@ -38,7 +38,7 @@ def _run(protocol: Protocol) -> Iterator[Note]:
         yield (
             "execution.command",
             "not a Python script: the run must take its seed from the environment itself, and its "
-            "results are at most 'printed'",
+            "results are at most 'locked', and 'printed' where there is a training budget",
         )
     if execution.stop_condition.type in {"max_steps", "epochs"}:
         yield (

@@ -95,7 +95,8 @@ def verdicts(server: MCPServer, desk: Desk) -> None:
         """Carry out the server's verdict on a decided trial; there is no choice to make.
 
         keep commits the change and the results log on the research branch; anything else puts
-        the incumbent's file back. Nothing is lost: every candidate stays in git.
+        the incumbent's file back, but for an interrupted trial, whose candidate stays in place.
+        Nothing is lost: every candidate stays in git.
         """
         return await desk.ask(partial(trials.commit_or_revert, desk.rooms, trial_id))
 

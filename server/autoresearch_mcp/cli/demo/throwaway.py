@@ -138,7 +138,7 @@ def _handicap(train: str) -> tuple[Change, Change]:
     lines = [f"{_KNOB} = {rate.normalize():f}" for rate in rates]
     lines[0] = f"{_KNOB} = {found[0]}"
     slow = Change(hypothesis=f"the recipe: {found[0]}", old=lines[0], new=lines[1])
-    slower = Change(hypothesis="Let the output layer learn more slowly", old=lines[1], new=lines[2])
+    slower = Change(hypothesis=_WORSE, old=lines[1], new=lines[2])
     return slow, slower
 
 
