@@ -111,6 +111,14 @@ def test_an_interpreter_without_mlx_fails(cli: Cli, ready: Recipe, bare_python: 
     assert "autoresearch-mcp[cpu]" in checks(report)["mlx"]["fix"]
 
 
+def test_a_recipe_that_imports_no_mlx_needs_none(
+    cli: Cli, foreign: Recipe, bare_python: Path
+) -> None:
+    mlx = checks(cli.json("doctor", "--repo", foreign.path, "--python", bare_python))["mlx"]
+    assert mlx["state"] == "ok"
+    assert "imports none" in mlx["found"]
+
+
 def test_a_cache_that_cannot_be_written_fails(cli: Cli, recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     cache = str(tmp_path / "file" / "cache")

@@ -7,13 +7,14 @@ from pathlib import Path
 from pydantic import computed_field
 
 from autoresearch_mcp.core.errors import Fault, Refusal
+from autoresearch_mcp.core.imports import imported
 from autoresearch_mcp.effects import assets, interpreter, prepared
 from autoresearch_mcp.effects.interpreter import Interpreter
 from autoresearch_mcp.session import machine, surroundings
 from autoresearch_mcp.session.answers import Answer
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.machine import Check, failed, ok, warning
-from autoresearch_mcp.session.recipe import PROTOCOL_FILE
+from autoresearch_mcp.session.recipe import PROTOCOL_FILE, committed
 from autoresearch_mcp.session.rooms import Options, Rooms
 from autoresearch_mcp.session.state import State, look
 
@@ -51,7 +52,7 @@ def examine(path: Path, options: Options) -> Checkup:
     root = rooms.repository.root if rooms else path
     folder = state.recipe.folder if state else ""
     python = interpreter.choose(root, options.python, folder)
-    checks = [*machine.system(), *machine.git(path), *recipe, *_interpreter(python)]
+    checks = [*machine.system(), *machine.git(path), *recipe, *_interpreter(python, state)]
     if state is not None:
         bench = Bench(state.rooms, state.recipe)
         checks += [*_blas(bench), _data(bench), *_assets(bench)]
@@ -90,7 +91,7 @@ def _recipe(state: State) -> Iterator[Check]:
         yield ok("working tree", f"{changed} holds a candidate")
 
 
-def _interpreter(python: Path) -> Iterator[Check]:
+def _interpreter(python: Path, state: State | None) -> Iterator[Check]:
     """Look at the recipe's interpreter and its MLX."""
     try:
         found = interpreter.probe(python)
@@ -98,7 +99,7 @@ def _interpreter(python: Path) -> Iterator[Check]:
         yield failed("interpreter", str(fault))
         return
     yield ok("interpreter", f"the recipe's Python {found.python} at {python}")
-    yield _mlx(found)
+    yield _mlx(found, is_needed=state is None or _imports_mlx(state))
     if len(found.backends) > 1:
         fix = f"keep one of them and install that again: {_EXTRAS}"
         yield failed("back ends", f"{', '.join(found.backends)} overwrite each other", fix)
@@ -106,7 +107,23 @@ def _interpreter(python: Path) -> Iterator[Check]:
         yield ok("mx.compile", "off in trials: on a CPU it would run g++ for half a minute a run")
 
 
-def _mlx(found: Interpreter) -> Check:
+def _imports_mlx(state: State) -> bool:
+    """Tell whether a file of the recipe imports MLX, or cannot be read as Python."""
+    recipe, repository = state.recipe, state.rooms.repository
+    paths = [path for path in (*recipe.files, *recipe.harness) if path.endswith(".py")]
+    try:
+        return any(
+            name.startswith("mlx")
+            for path in paths
+            for name in imported((committed(repository, recipe.commit, path) or b"").decode())
+        )
+    except (SyntaxError, ValueError):
+        return True
+
+
+def _mlx(found: Interpreter, *, is_needed: bool) -> Check:
+    if found.mlx is None and not is_needed:
+        return ok("mlx", "not installed in the recipe's interpreter, and the recipe imports none")
     if found.mlx is None:
         return failed("mlx", "not installed in the recipe's interpreter", f"install {_EXTRAS}")
     if found.problem:

@@ -27,7 +27,8 @@ _RULES = (
     "Work until you are stopped; do not ask whether to go on.",
 )
 _HANDED_OVER = (
-    "The server evaluates the model: call evaluate_bpb once, after training. Logits at a position "
+    "Call evaluate_bpb once, after training; where runs are sandboxed it hands the model over, and "
+    "the server evaluates it. Logits at a position "
     "may depend on the tokens up to it alone, not on later ones, other rows or earlier calls."
 )
 _SIMPLICITY = "All else equal, simpler is better: a small gain does not pay for ugly code."
