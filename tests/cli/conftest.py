@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -59,6 +60,23 @@ class Cli:
             text=True,
             check=False,
         )
+
+    def on_terminal(self, typed: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run a command whose standard input is a terminal at which somebody types."""
+        person, terminal = pty.openpty()
+        os.write(person, typed.encode())
+        done = subprocess.run(
+            self.argv(*arguments),
+            cwd=self.folder,
+            env=dict(self.environment),
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        os.close(person)
+        os.close(terminal)
+        return done
 
     def json(self, *arguments: object, **variables: str) -> dict[str, Any]:
         """Run a command with --json; its standard output must be one JSON object."""

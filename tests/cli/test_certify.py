@@ -1,8 +1,5 @@
 """What the research has gained, by runs that took no part in it; and a person who knows better."""
 
-import os
-import pty
-import subprocess
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -45,24 +42,6 @@ def serve(cli: Cli, repo: RecipeRepo, bare_python: Path) -> Serve:
         return serving(repo.path, *options, environment=dict(cli.environment))
 
     return start
-
-
-def on_terminal(cli: Cli, typed: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run a command whose standard input is a terminal at which somebody types."""
-    person, terminal = pty.openpty()
-    os.write(person, typed.encode())
-    done = subprocess.run(
-        cli.argv(*arguments),
-        cwd=cli.folder,
-        env=dict(cli.environment),
-        stdin=terminal,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    os.close(person)
-    os.close(terminal)
-    return done
 
 
 def runs_of_trials(repo: RecipeRepo) -> int:
@@ -129,9 +108,9 @@ async def test_the_operator_may_keep_what_the_rule_discards_and_everybody_is_tol
         trial = await decided(agent, "2.5")
         command = ("overrule", 2, "keep", "--because", "needed for what comes next")
         piped = cli(*command, "--repo", repo.path)
-        declined = on_terminal(cli, "no\n", *command, "--repo", repo.path)
+        declined = cli.on_terminal("no\n", *command, "--repo", repo.path)
         untouched = repo.git("rev-parse", "HEAD")
-        done = on_terminal(cli, "2\n", *command, "--repo", repo.path)
+        done = cli.on_terminal("2\n", *command, "--repo", repo.path)
         applied = await agent("commit_or_revert", trial_id=2)
         line = (await agent("get_metrics"))["trials"][-1]
 
@@ -156,8 +135,8 @@ async def test_the_operator_may_discard_what_the_rule_keeps(
     async with serve() as agent:
         await decided(agent, "1.5")
         command = ("overrule", 2, "discard", "--because", "ugly", "--repo", repo.path)
-        done = on_terminal(cli, "2\n", *command)
-        again = on_terminal(cli, "2\n", *command)
+        done = cli.on_terminal("2\n", *command)
+        again = cli.on_terminal("2\n", *command)
         trial = (await agent("get_metrics", trial_id=2))["trial"]
 
     assert done.returncode == 0
@@ -168,13 +147,31 @@ async def test_the_operator_may_discard_what_the_rule_keeps(
     assert trial["verdict"]["status"] == "discard"
 
 
+async def test_where_it_cannot_be_carried_out_the_verdict_stays_the_rules(
+    cli: Cli, repo: RecipeRepo, serve: Serve
+) -> None:
+    async with serve() as agent:
+        await decided(agent, "2.5")
+        research = repo.git("symbolic-ref", "--short", "HEAD")
+        command = ("overrule", 2, "keep", "--because", "needed", "--repo", repo.path)
+        repo.git("symbolic-ref", "HEAD", "refs/heads/main")
+        elsewhere = cli.on_terminal("2\n", *command)
+        repo.git("symbolic-ref", "HEAD", f"refs/heads/{research}")
+        applied = await agent("commit_or_revert", trial_id=2)
+
+    assert elsewhere.returncode == 3
+    assert f"git switch {research}" in elsewhere.stderr
+    assert applied["verdict"]["status"] == "discard"
+    assert "overruled" not in [event.kind for _, event in repo.ledger.events()]
+
+
 async def test_what_has_no_value_cannot_be_kept_by_anybody(
     cli: Cli, repo: RecipeRepo, serve: Serve
 ) -> None:
     async with serve() as agent:
         await decided(agent, "oops")
     command = ("overrule", 2, "keep", "--because", "I like it", "--repo", repo.path)
-    done = on_terminal(cli, "2\n", *command)
+    done = cli.on_terminal("2\n", *command)
 
     assert done.returncode == 3
     assert "has no value" in done.stderr

@@ -117,6 +117,13 @@ def test_setup_runs_the_steps_in_order_and_stops_at_the_first_that_fails(
     assert "from the shell script" in report.stderr
 
 
+def test_no_answer_to_a_question_is_no(cli: Cli, foreign: Recipe) -> None:
+    with_steps(foreign, ["python step.py 0"])
+    done = cli.on_terminal("\x04", "setup", "--repo", foreign.path, "--python", sys.executable)
+    assert done.returncode == 3
+    assert done.stderr.splitlines() == ["", "autoresearch-mcp: no answer: nothing more was done"]
+
+
 @pytest.mark.parametrize(
     ("step", "said"),
     [

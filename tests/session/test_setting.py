@@ -239,3 +239,19 @@ def test_compiling_is_allowed_for_beside_the_budget_only_where_the_protocol_says
     bench = Bench(rooms, recipe_at(rooms.repository, rooms.repository.head().commit))
 
     assert bench.run_budget.compile_allowance == allowance
+
+
+def relative(path: Path) -> str:
+    return os.path.relpath(path)
+
+
+async def test_relative_paths_mean_the_same_to_a_trial_as_to_its_server(
+    with_data: RecipeRepo, cache: Path, bare_python: Path
+) -> None:
+    prepare(cache, "corpus")
+    environment = {**os.environ, "AUTORESEARCH_CACHE": relative(cache)}
+    options = ("--python", relative(bare_python))
+    async with serving(with_data.path, *options, environment=environment) as agent:
+        baseline = await agent.trial("baseline")
+
+    assert baseline["outcome"]["kind"] == "measured", baseline

@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from autoresearch_mcp.cli.options import Commands
+from autoresearch_mcp.cli.options import Commands, absolute
 from autoresearch_mcp.core.errors import Fault, Refusal
 
 _FAULT = 3
@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _FAULT
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except EOFError:  # Ctrl-D at a question
+        print("\nautoresearch-mcp: no answer: nothing more was done", file=sys.stderr)
+        return _FAULT
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -88,7 +91,7 @@ def _common() -> argparse.ArgumentParser:
     )
     common.add_argument(
         "--python",
-        type=Path,
+        type=absolute,
         metavar="PATH",
         help="the recipe's interpreter (default: its .venv, else the server's own)",
     )

@@ -2,12 +2,14 @@
 
 import argparse
 import math
+import os
 from pathlib import Path
 from typing import TypeAlias, get_args
 
 from autoresearch_mcp.core.case import Preset
 from autoresearch_mcp.core.errors import Fault
 from autoresearch_mcp.core.trial import ProcessId
+from autoresearch_mcp.effects.prepared import CACHE_VARIABLE
 from autoresearch_mcp.session.rooms import Options, Rooms
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
@@ -41,7 +43,7 @@ def add_trial_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--asset",
-        type=_absolute,
+        type=absolute,
         action="append",
         metavar="PATH",
         help="data outside the repository that runs may read, at the same place below their own "
@@ -72,7 +74,8 @@ def add_trial_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _absolute(text: str) -> Path:
+def absolute(text: str) -> Path:
+    """Read a path for whoever starts in another folder, as a trial's process does."""
     return Path(text).expanduser().absolute()
 
 
@@ -146,6 +149,8 @@ def rooms_of(options: argparse.Namespace, server: ProcessId | None = None) -> Ro
     Raises:
         Fault: There is none that can be used.
     """
+    if named := os.environ.get(CACHE_VARIABLE):
+        os.environ[CACHE_VARIABLE] = str(absolute(named))
     return Rooms.open(folder_of(options), chosen_in(options, server))
 
 

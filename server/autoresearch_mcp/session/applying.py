@@ -25,6 +25,21 @@ def begin(rooms: Rooms, trial: TrialRecord) -> TrialRecord:
         Refusal: HEAD is on another branch.
         Fault: Somebody moved the branch, or git is in the middle of something.
     """
+    check_applicable(rooms, trial)
+    assert trial.verdict is not None
+    kept = trial.verdict.status is VerdictStatus.KEEP
+    new = _commit(rooms, trial) if kept else trial.base
+    rooms.ledger.append(Applying(trial=trial.id, old=trial.base, new=new))
+    return rooms.ledger.get(trial.id)
+
+
+def check_applicable(rooms: Rooms, trial: TrialRecord) -> None:
+    """Return if a verdict on a trial can be carried out now, whatever it is.
+
+    Raises:
+        Refusal: HEAD is on another branch.
+        Fault: Somebody moved the branch, or git is in the middle of something.
+    """
     head = rooms.repository.head()
     if head.branch != trial.research:
         raise Refusal(
@@ -35,11 +50,6 @@ def begin(rooms: Rooms, trial: TrialRecord) -> TrialRecord:
     check_free(rooms, trial.research)
     if head.commit != trial.base:
         raise _moved(trial, head.commit, trial.base)
-    assert trial.verdict is not None
-    kept = trial.verdict.status is VerdictStatus.KEEP
-    new = _commit(rooms, trial) if kept else trial.base
-    rooms.ledger.append(Applying(trial=trial.id, old=trial.base, new=new))
-    return rooms.ledger.get(trial.id)
 
 
 def finish(rooms: Rooms, trial: TrialRecord) -> tuple[str, ...]:

@@ -21,13 +21,15 @@ def overrule(rooms: Rooms, trial_id: int, choice: Choice, why: str) -> AppliedVi
     The ledger has both, and so do the results log and the commit message.
 
     Raises:
-        Refusal: The trial is not waiting for commit_or_revert, has no value, or was decided so.
-        Fault: Somebody moved the branch.
+        Refusal: The trial is not waiting for commit_or_revert, has no value, or was decided so;
+            HEAD is on another branch.
+        Fault: Somebody moved the branch, or git is in the middle of something.
     """
     with rooms.locked():
         settle(rooms)
         trial = find(rooms, trial_id)
         _check(trial, choice)
+        applying.check_applicable(rooms, trial)  # first: a refusal must leave the verdict as it is
         assert trial.verdict is not None
         reason = f"{choice} by the operator: {why}; the rule said {trial.verdict.status}: "
         verdict = trial.verdict.model_copy(
@@ -64,8 +66,11 @@ def _check(trial: TrialRecord, choice: Choice) -> None:
             "(its runs are kept), and overrule that trial",
         )
     if trial.verdict is not None and trial.verdict.status == choice:
+        whose = "rule" if trial.verdict.operator is None else "operator"
         raise Refusal(
-            "trial.same", f"{choice} is the rule's own verdict on trial {trial.id}: nothing to do"
+            "trial.same",
+            f"{choice} is the {whose}'s own verdict on trial {trial.id}: commit_or_revert, or "
+            "`autoresearch-mcp finish --apply`, carries it out",
         )
     measured = trial.outcome is not None and trial.outcome.kind is OutcomeKind.MEASURED
     if choice == "keep" and not measured:
