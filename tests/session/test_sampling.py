@@ -76,6 +76,22 @@ async def test_a_warm_up_that_crashes_has_crashed(
     assert trial["verdict"]["status"] == "discard"
 
 
+async def test_a_limit_that_passes_during_warm_ups_leaves_nothing_to_judge(
+    sampled: Any, connect: Connect, recipe: RecipeRepo
+) -> None:
+    sampled(warmupTrials=1, measuredTrials=1, aggregator="mean")
+    recipe.edit_protocol(lambda p: p.setdefault("miningLoop", {}).update(maxSessionWallSeconds=20))
+    async with connect() as agent:
+        await agent.trial("baseline")
+        await agent.edit("import os", "import os, time; time.sleep(20)")
+        trial = await agent.trial("slow")
+
+    assert kinds(recipe, 2) == [(1, "warm_up")]
+    assert trial["outcome"]["kind"] == "interrupted"
+    assert "time was up before a run that counts" in trial["outcome"]["reason"]
+    assert trial["verdict"]["status"] == "inconclusive"
+
+
 @pytest.mark.parametrize(
     ("aggregator", "shown"), [("median", 1.9), ("mean", 1.6), ("min", 0.9), ("max", 2.0)]
 )

@@ -11,6 +11,7 @@ from autoresearch_mcp.core.decision import BASELINE_RUNS
 from autoresearch_mcp.core.errors import Fault, Refusal
 from autoresearch_mcp.core.events import CertificateRun, Certified
 from autoresearch_mcp.core.noise import NO_NOISE, pooled
+from autoresearch_mcp.core.outcomes import CLOCK
 from autoresearch_mcp.core.pace import THROTTLED
 from autoresearch_mcp.core.trial import Outcome, TrialRecord
 from autoresearch_mcp.effects import locks
@@ -178,7 +179,7 @@ class _Certifier:
     def _figures(self, side: Side, whose: TrialRecord) -> "_Figures":
         """Return the metrics of one fresh run, made again where the machine spoilt it."""
         made, left = self._run(side, whose, _REPEATS), _REPEATS
-        while made.outcome.error_class == THROTTLED and left:
+        while made.outcome.error_class in {CLOCK, THROTTLED} and left:
             left -= 1
             made = self._run(side, whose, left)
         outcome = made.outcome
@@ -222,7 +223,8 @@ class _Certifier:
         )
 
         def give_up() -> str | None:
-            return "stopped" if self._calls.is_stopped() else None
+            stopped = "stopped" if self._calls.is_stopped() else None
+            return stopped or self._guard.overflow(directory.inside("holdout"))
 
         return holdout_value(self._rooms, self._guard, subject, directory, give_up)
 

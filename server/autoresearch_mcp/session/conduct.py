@@ -44,7 +44,7 @@ from autoresearch_mcp.session.warming import warm_up
 _REPEATS = 2
 """How often a run is made again that the machine spoilt: it slept, or was slow."""
 
-
+_NO_TIME_LEFT = "the research run's time was up before a run that counts"
 _WENT_WELL = frozenset({OutcomeKind.MEASURED, OutcomeKind.WARM_UP})
 
 
@@ -166,6 +166,8 @@ class Conductor:
                 case Action.RUN_INCUMBENT:
                     order = self._order(Role.INCUMBENT, docket, why)
                     outcome = self._incumbent_failed(self._run(order))
+                case _ if not docket.runs_of(docket.trial.arm):
+                    return Outcome(kind=OutcomeKind.INTERRUPTED, reason=_NO_TIME_LEFT)
                 case _:
                     return self._measured(docket)
             if outcome.kind not in _WENT_WELL:
