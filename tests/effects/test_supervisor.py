@@ -3,6 +3,7 @@
 import itertools
 import os
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -119,6 +120,35 @@ def test_a_run_that_ends_while_it_is_cancelled_ends_all_the_same(tmp_path: Path)
         ended = supervisor.execute(spec, channel, watch)
 
     assert (ended.stopped, ended.exit_code) == ("cancelled", 0)
+
+
+@pytest.mark.parametrize("is_waited_for", [False, True])
+def test_only_what_a_run_waits_for_is_none_of_its_time(tmp_path: Path, is_waited_for: bool) -> None:
+    def once() -> None:  # longer than the run may take
+        until = time.monotonic() + 3
+        while looks == [1] and time.monotonic() < until:
+            pass
+
+    looks: list[int] = []
+
+    def watch() -> str | None:
+        looks.append(1)
+        if not is_waited_for:
+            once()
+        return "cancelled" if len(looks) > 2 else None
+
+    with Channel() as channel:
+        spec = RunSpec(
+            argv=(sys.executable, "-I", "-c", "import time; time.sleep(3600)"),
+            cwd=tmp_path,
+            environment={},
+            log=tmp_path / "run.log",
+            hard_timeout=3.0,
+        )
+        attend = once if is_waited_for else lambda: None
+        ended = supervisor.execute(spec, channel, watch, attend)
+
+    assert ended.stopped == ("cancelled" if is_waited_for else "timeout")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")

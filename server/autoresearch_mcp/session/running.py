@@ -123,10 +123,9 @@ class Performance:
             store = Store(model, DEFAULT_SCRATCH_BYTES)
         with Channel(store) as channel:
 
-            def attend() -> str | None:
+            def attend() -> None:
                 if self._seal:
                     self._seal.attend(channel, watch)
-                return watch()
 
             settings = bench.settings(seed, channel.child_end, lent)
             if self._order.training_seconds is not None:
@@ -144,7 +143,7 @@ class Performance:
                 log=self._log,
                 hard_timeout=self._order.hard_timeout or bench.budget.hard_timeout_seconds,
             )
-            execution = supervisor.execute(spec, channel, attend)
+            execution = supervisor.execute(spec, channel, watch, attend)
         return replace(execution, exit_code=wrapped.exit_code(execution.exit_code))
 
     def _outcome(self, execution: Execution, tampered: str | None) -> Outcome:

@@ -30,7 +30,7 @@ class RunSpec:
         cwd: Working directory.
         environment: The whole environment: nothing is inherited.
         log: File that receives stdout and stderr, up to the cap.
-        hard_timeout: Seconds from process start to the end of the whole tree, less what `watch`
+        hard_timeout: Seconds from process start to the end of the whole tree, less what `attend`
             takes: while the supervisor works, the run waits for it.
     """
 
@@ -69,13 +69,19 @@ class Execution:
     log_problem: str | None = None
 
 
-def execute(spec: RunSpec, channel: Channel, watch: Callable[[], str | None]) -> Execution:
+def execute(
+    spec: RunSpec,
+    channel: Channel,
+    watch: Callable[[], str | None],
+    attend: Callable[[], None] = lambda: None,
+) -> Execution:
     """Run the process to its end, or end it, and leave no process of it behind.
 
     Args:
         spec: What to execute.
         channel: The run inherits its end of it.
         watch: Asked about five times a second; a reason ends the run.
+        attend: Called before each of these; it does what the run asked for and waits for.
     """
     adopt_orphans()
     started, wall = time.monotonic(), time.time()
@@ -85,7 +91,7 @@ def execute(spec: RunSpec, channel: Channel, watch: Callable[[], str | None]) ->
         pump = Pump(process.stdout, log)
         pump.start()
         try:
-            stopped = _wait(process, started + spec.hard_timeout, watch)
+            stopped = _wait(process, started + spec.hard_timeout, watch, attend)
             if stopped:
                 _ask_to_end(process)
             seconds = time.monotonic() - started
@@ -152,7 +158,10 @@ def _started(spec: RunSpec, channel: int) -> subprocess.Popen[bytes]:
 
 
 def _wait(
-    process: subprocess.Popen[bytes], deadline: float, watch: Callable[[], str | None]
+    process: subprocess.Popen[bytes],
+    deadline: float,
+    watch: Callable[[], str | None],
+    attend: Callable[[], None],
 ) -> str | None:
     """Return why the run must end, or None once it has ended by itself."""
     while True:
@@ -163,9 +172,10 @@ def _wait(
             process.wait(min(left, _POLL_SECONDS))
             return None
         asked = time.monotonic()
+        attend()
+        deadline += time.monotonic() - asked
         if reason := watch():
             return reason
-        deadline += time.monotonic() - asked
 
 
 def _ask_to_end(process: subprocess.Popen[bytes]) -> None:
