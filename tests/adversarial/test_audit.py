@@ -137,6 +137,23 @@ async def test_what_a_model_says_in_its_audit_reaches_no_agent(lab: Arena) -> No
     assert "rows: [" not in shown
 
 
+async def test_a_model_that_fills_the_disk_in_its_audit_is_ended(lab: Arena) -> None:
+    filling = (
+        IN_ITS_AUDIT.format("self.fill()")
+        + """
+    def fill(self):
+        import os, time
+        for number in range(5):
+            with open(os.environ["TMPDIR"] + f"/fill{number}", "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, 1 << 30)
+        time.sleep(3600)
+"""
+    )
+    strike = await lab.strike_with(brief(FEW, wrapped(filling)))
+
+    Seen(outcome="tampered", names="it wrote").check(strike)
+
+
 async def test_all_rows_are_scored_each_exactly_once(fort: Arena) -> None:
     """A model that knows nothing needs log2 of the vocabulary for each token that counts.
 

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import venv
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -338,3 +339,25 @@ async def test_a_recipe_in_a_folder_of_a_larger_repository_keeps_to_it(
     changed = game.git("diff", "--name-only", "main", "HEAD").splitlines()
     assert changed == ["games/chess/lib/sizes.py", "games/chess/log.jsonl"]
     assert game.read("play.py") == "somebody else's\n"
+
+
+async def test_a_run_whose_interpreter_imports_from_the_repository_reads_no_ledger(
+    game: RecipeRepo, tmp_path: Path
+) -> None:
+    environment = tmp_path / "env"
+    venv.create(environment, with_pip=False, symlinks=True)
+    (site,) = environment.glob("lib/python*/site-packages")
+    (site / "editable.pth").write_text(f"{game.path}\n")
+    look = f"""
+open({str(game.path / "play.py")!r}).read()
+try:
+    SIZE = -len(open({str(game.path / ".git/autoresearch/ledger.sqlite")!r}, "rb").read())
+except PermissionError:
+    SIZE = 1
+"""
+    game.write("lib/sizes.py", look)
+    game.commit_all("Look for the ledger")
+    async with drive(game, python=environment / "bin/python") as agent:
+        baseline = await agent.trial("baseline")
+
+    assert baseline["outcome"]["value"] == 10, baseline

@@ -151,10 +151,14 @@ def _sha256(path: Path) -> str:
 
 
 def remove(path: Path) -> None:
-    """Remove a run's directory; anything that is not one is left alone."""
-    if path.name.startswith(_PREFIX) and path.is_dir() and not path.is_symlink():
-        # A run may have taken its own rights away from a folder.
-        for folder, _, _ in os.walk(path):
-            with contextlib.suppress(OSError):
-                Path(folder).chmod(0o700)
+    """Remove a run's directory, or a part of one; anything else is left alone."""
+    is_ours = any(name.startswith(_PREFIX) for name in (path.name, path.parent.name))
+    if is_ours and path.is_dir() and not path.is_symlink():
+        # A run may have made folders without rights to them: each gets them before it is entered.
+        for folder, names, _ in os.walk(path):
+            for name in names:
+                inner = Path(folder, name)
+                with contextlib.suppress(OSError):
+                    if not inner.is_symlink():
+                        inner.chmod(0o700)
         shutil.rmtree(path, ignore_errors=True)

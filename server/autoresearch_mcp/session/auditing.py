@@ -206,10 +206,18 @@ class Auditor:
         self._provers += 1
         folder = self._directory.inner(f"prover-{self._provers}")
         answers: list[Answer] = []
-        with proving(self._rooms, self._guard, subject, folder, self._give_up) as prover:
-            asked = zip(probes, audit.shown(claim, probes, seed), strict=True)
-            while batch := list(islice(asked, self._micro_batch)):
-                answers += self._answers(prover, claim, batch)
+
+        def give_up() -> str | None:
+            stopped = "the trial is to end" if self._is_stopped() else None
+            return stopped or self._guard.overflow(folder)
+
+        try:
+            with proving(self._rooms, self._guard, subject, folder, give_up) as prover:
+                asked = zip(probes, audit.shown(claim, probes, seed), strict=True)
+                while batch := list(islice(asked, self._micro_batch)):
+                    answers += self._answers(prover, claim, batch)
+        finally:
+            folder.remove()  # rounds and second tries would add up
         return answers
 
     def _answers(
@@ -223,9 +231,6 @@ class Auditor:
             label = claim.rows[probe.row][probe.position + 1]
             found = audit.loss(answer, label)
             yield Answer(probe=probe, claimed=claim.at(probe), found=found)
-
-    def _give_up(self) -> str | None:
-        return "the trial is to end" if self._is_stopped() else None
 
     def _claim(self, trial: TrialRecord, run: Run) -> Claim:
         sizes = self._data.token_bytes

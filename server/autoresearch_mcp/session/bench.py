@@ -50,6 +50,11 @@ class Bench:
         """Return the operator's choices."""
         return self._rooms.options
 
+    @property
+    def state(self) -> Path:
+        """Return the folder of the recipe's ledger and of its trials' files."""
+        return self._rooms.repository.state
+
     @cached_property
     def interpreter(self) -> Interpreter:
         """Return the recipe's interpreter, started once to see what it offers."""

@@ -128,7 +128,8 @@ class Guard:
         bench, data = self.bench, self.bench.data
         read = [*self._runtime.read, directory.recipe, directory.settings, directory.lent, *more]
         read.append(Path(launcher.__file__))
-        masked = [*self._runtime.masked]
+        # Wherever it lies: losses and logs in there are of validation rows.
+        masked = [*self._runtime.masked, bench.state]
         if data is not None:
             read += [data.folder / name for name in open_data]
             masked += [Path(name) for name in data.manifest.masked]
@@ -157,7 +158,10 @@ class Guard:
         """
         both = (directory, directory.prover)
         folders = [folder for one in both for folder in (one.home, one.temporary)]
-        used = scratch.used_bytes(folders, descendants())
+        try:
+            used = scratch.used_bytes(folders, descendants())
+        except PermissionError:
+            return "it made a folder that cannot be looked into"
         if used <= DEFAULT_SCRATCH_BYTES:
             return None
         return (

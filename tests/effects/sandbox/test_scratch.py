@@ -1,5 +1,7 @@
 """What a run's files take is counted, however they are kept."""
 
+import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch_mcp.effects.rundir import RunDirectory
 from autoresearch_mcp.effects.sandbox import scratch
+
+_NOBODY = 65534
 
 
 def test_blocks_count_not_lengths(tmp_path: Path) -> None:
@@ -34,6 +39,34 @@ def test_a_link_to_elsewhere_is_not_followed(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_gone_takes_nothing(tmp_path: Path) -> None:
     assert scratch.used_bytes([tmp_path / "gone"], [2**22 + 1]) == 0
+
+
+def _as_somebody(task: Callable[[], None]) -> int:
+    """Run a task in a process of a user who is not root, and return its exit status."""
+    if (child := os.fork()) == 0:
+        with contextlib.suppress(BaseException):
+            if os.getuid() == 0:
+                os.setuid(_NOBODY)
+            task()
+            os._exit(0)
+        os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_folder_that_nobody_can_look_into_is_told_and_is_removed_with_the_run() -> None:
+    def run() -> None:
+        directory = RunDirectory.choose()
+        directory.make()
+        hidden = directory.temporary / "hidden"
+        hidden.mkdir(mode=0o300)
+        (hidden / "below").mkdir(mode=0)
+        (hidden / "file").write_bytes(b"1")
+        with pytest.raises(PermissionError):
+            scratch.used_bytes([directory.temporary])
+        directory.remove()
+        assert not directory.path.exists()
+
+    assert _as_somebody(run) == 0
 
 
 @pytest.fixture

@@ -18,6 +18,9 @@ def used_bytes(folders: Iterable[Path], pids: Iterable[int] = ()) -> int:
     Args:
         folders: Folders the run may write.
         pids: The run's processes, whose deleted but open files count as well (Linux).
+
+    Raises:
+        PermissionError: The run made a folder that cannot be looked into.
     """
     states = [
         *(state for folder in folders for state in _below(str(folder))),
@@ -33,6 +36,8 @@ def _below(folder: str) -> Iterable[os.stat_result]:
     while waiting:
         try:
             entries = os.scandir(waiting.pop())
+        except PermissionError:
+            raise
         except OSError:
             continue
         with entries:
