@@ -38,3 +38,8 @@ def test_a_server_in_one_of_a_repositorys_environments_uses_that_one(
 
     assert choose(tmp_path, None) == python
     assert choose(tmp_path, None, "part") == part
+
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "tools"))
+    environment(tmp_path / "tools")
+
+    assert choose(tmp_path, None) == tmp_path / ".venv/bin/python"

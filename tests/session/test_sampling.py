@@ -90,6 +90,7 @@ async def test_a_limit_that_passes_during_warm_ups_leaves_nothing_to_judge(
     assert trial["outcome"]["kind"] == "interrupted"
     assert "time was up before a run that counts" in trial["outcome"]["reason"]
     assert trial["verdict"]["status"] == "inconclusive"
+    assert "this research run is over" in trial["next_step"]
 
 
 @pytest.mark.parametrize(

@@ -246,9 +246,14 @@ def relative(path: Path) -> str:
 
 
 async def test_relative_paths_mean_the_same_to_a_trial_as_to_its_server(
-    with_data: RecipeRepo, cache: Path, bare_python: Path
+    with_data: RecipeRepo,
+    cache: Path,
+    bare_python: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     prepare(cache, "corpus")
+    monkeypatch.chdir(tmp_path)  # from elsewhere, enough `..` lead to the root
     environment = {**os.environ, "AUTORESEARCH_CACHE": relative(cache)}
     options = ("--python", relative(bare_python))
     async with serving(with_data.path, *options, environment=environment) as agent:

@@ -93,7 +93,8 @@ def _common() -> argparse.ArgumentParser:
         "--python",
         type=absolute,
         metavar="PATH",
-        help="the recipe's interpreter (default: its .venv, else the server's own)",
+        help="the recipe's interpreter (default: its .venv, or .venv-* where the "
+        "server runs there, else the server's own)",
     )
     common.set_defaults(
         evidence="strict", sandbox=None, allow_network=False, memory=None, asset=None

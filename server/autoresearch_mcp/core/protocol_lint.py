@@ -37,8 +37,7 @@ def _run(protocol: Protocol) -> Iterator[Note]:
     if parse_command(execution.command).kind == "argv":
         yield (
             "execution.command",
-            "not a Python script: the run must take its seed from the environment itself, and its "
-            "results are at most 'locked', and 'printed' where there is a training budget",
+            "not a Python script: the run must take its seed from the environment itself",
         )
     if execution.stop_condition.type in {"max_steps", "epochs"}:
         yield (

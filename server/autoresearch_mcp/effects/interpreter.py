@@ -72,8 +72,8 @@ def distributions(python: Path) -> dict[str, list[str]]:
 def choose(root: Path, override: Path | None, folder: str = "") -> Path:
     """Return the recipe's interpreter.
 
-    In this order: the operator's choice, an environment in the recipe's own folder, one in that
-    of its repository, the server's.
+    In this order: the operator's choice, the environment in the recipe's own folder, that in its
+    repository's, the server's.
     """
     if override is not None:
         return override.absolute()
@@ -82,9 +82,10 @@ def choose(root: Path, override: Path | None, folder: str = "") -> Path:
 
 
 def _own(folder: Path) -> tuple[Path, ...]:
-    """Return a folder's environments: first the server's: it may run from `.venv-cuda13`."""
+    """Return a folder's environments, such as `.venv-cuda13` first where the server runs there."""
     server, usual = Path(sys.prefix), folder / ".venv"
-    return (server, usual) if server.resolve().parent == folder.resolve() else (usual,)
+    chosen = server.name.startswith(".venv-") and server.resolve().parent == folder.resolve()
+    return (server, usual) if chosen else (usual,)
 
 
 def probe(python: Path) -> Interpreter:

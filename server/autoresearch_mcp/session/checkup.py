@@ -14,7 +14,7 @@ from autoresearch_mcp.session import machine, surroundings
 from autoresearch_mcp.session.answers import Answer
 from autoresearch_mcp.session.bench import Bench
 from autoresearch_mcp.session.machine import Check, failed, ok, warning
-from autoresearch_mcp.session.recipe import PROTOCOL_FILE, committed
+from autoresearch_mcp.session.recipe import PROTOCOL_FILE
 from autoresearch_mcp.session.rooms import Options, Rooms
 from autoresearch_mcp.session.state import State, look
 
@@ -108,14 +108,13 @@ def _interpreter(python: Path, state: State | None) -> Iterator[Check]:
 
 
 def _imports_mlx(state: State) -> bool:
-    """Tell whether a file of the recipe imports MLX, or cannot be read as Python."""
-    recipe, repository = state.recipe, state.rooms.repository
-    paths = [path for path in (*recipe.files, *recipe.harness) if path.endswith(".py")]
+    """Tell whether a tracked file imports MLX, or cannot be read as Python."""
+    repository = state.rooms.repository
+    tracked = repository.tree(state.recipe.commit)
+    sources = (repository.content(entry) for entry in tracked if entry.path.endswith(".py"))
     try:
         return any(
-            name.startswith("mlx")
-            for path in paths
-            for name in imported((committed(repository, recipe.commit, path) or b"").decode())
+            name.startswith("mlx") for source in sources for name in imported(source.decode())
         )
     except (SyntaxError, ValueError):
         return True

@@ -90,13 +90,15 @@ def recall(rooms: Rooms) -> Recollection:
 
 def next_step(state: State) -> str:
     """Say what the agent should do now."""
-    trial = state.under_way or state.awaiting_application or state.newest
+    open_trial = state.under_way or state.awaiting_application
+    # Before what else is due: another try of an interrupted trial would be refused as well.
+    if open_trial is None and (cap := state.cap_reached):
+        return f"{cap}: this research run is over. {AFTER_THE_LAST}"
+    trial = open_trial or state.newest
     if trial and (due := views.still_due(trial)):
         return due
     if state.incumbent is None:
         return "Call run_trial(hypothesis='baseline') to measure the unmodified recipe."
-    if cap := state.cap_reached:
-        return f"{cap}: this research run is over. {AFTER_THE_LAST}"
     if state.candidate():
         return "Call run_trial(hypothesis=...) to measure the candidate, or apply_edit again."
     return "Think of one change, make it with apply_edit, then call run_trial."

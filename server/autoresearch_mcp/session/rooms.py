@@ -23,7 +23,7 @@ class Options:
     """What the operator chose on the command line.
 
     Args:
-        python: The recipe's interpreter, where it is not its own `.venv`.
+        python: The recipe's interpreter, where it is not its own environment.
         preset: The evidence rule.
         sandbox: The sandbox of runs; None for the best that works.
         allow_network: Whether runs may use the network where the protocol also says `full`.
